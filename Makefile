@@ -1,0 +1,42 @@
+# `make help` lists the targets. Tools and build products are kept outside of the clone: see tests/setup.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup check test unit e2e demo image cluster generate format clean
+
+# every recipe runs with the cached tools on PATH
+ENV := source tests/setup/env.sh
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: ## Link the example hospitals on a real cluster (your KUBECONFIG's, or a local one that it boots) and show the result
+	@tests/demo
+
+test: ## Everything: checks, unit tests, the cluster's own test, and the end-to-end tests on a cluster
+	@tests/all
+
+setup: ## Install and build what the other targets need (as root for the local cluster)
+	@tests/setup/install
+
+check: setup ## Fast: format, clippy, licences and advisories, generated files, unit tests
+	@$(ENV) && tests/check
+
+unit: setup ## Unit tests alone
+	@$(ENV) && cargo test --workspace --locked
+
+e2e: ## End-to-end tests on a cluster
+	@tests/e2e/run
+
+image: setup ## Build the image, and the store's, as tar files (no Docker daemon needed)
+	@$(ENV) && image/build
+
+cluster: setup ## Boot the local cluster; `tests/local-cluster/cluster --help` tells the rest
+	@$(ENV) && tests/local-cluster/cluster up
+
+generate: setup ## Write the generated files: the CRDs
+	@$(ENV) && cargo run --quiet --package crds --bin crdgen crds/yaml charts/linkage-operator/crds
+
+format: ## Format the code
+	@$(ENV) && cargo fmt --all

@@ -1,0 +1,248 @@
+//! Who may do what: extractors that read the bare token of the `Authorization` header, find the project of the
+//! path, and let the request through only if the token is one of that project's.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use crds::tokens::{MasterKey, Role, TokenScope};
+use crds::{LinkageProject, ResultType};
+use serde::Deserialize;
+
+use crate::App;
+use crate::error::Error;
+
+/// The token that a request carries. It never shows in debug output.
+#[derive(Clone)]
+pub struct Token(String);
+
+/// The holder of the result token, and the project.
+#[derive(Debug)]
+pub struct ResultHolder {
+    /// The project of the path.
+    pub project: LinkageProject,
+}
+
+/// The holder of the result token or, for permutations, of a receipt token; and the project.
+#[derive(Debug)]
+pub struct Reader {
+    /// The project of the path.
+    pub project: LinkageProject,
+    /// Whose token it is.
+    pub right: ReadRight,
+}
+
+/// The holder of an update token, and the project.
+#[derive(Debug)]
+pub struct Uploader {
+    /// The project of the path.
+    pub project: LinkageProject,
+    /// The party that the token is for: its position in the project.
+    pub party: usize,
+    /// The token, to be judged again when the upload is there.
+    pub token: Token,
+}
+
+/// Whose token opens a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadRight {
+    /// The result token.
+    Result,
+    /// The receipt token of a party, by its position.
+    Receipt(usize),
+}
+
+/// Judges tokens of projects.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    key: MasterKey,
+}
+
+impl Judge {
+    /// Judges by the installation's master key.
+    pub fn new(key: MasterKey) -> Self {
+        Self { key }
+    }
+
+    /// The token for a role in a project.
+    pub fn token(&self, project: &LinkageProject, role: Role<'_>) -> String {
+        self.key.token(scope(project), role)
+    }
+
+    /// The party whose update token this is, by its position.
+    pub fn uploading_party(&self, project: &LinkageProject, token: &Token) -> Option<usize> {
+        self.party(project, token, Role::Update)
+    }
+
+    /// What the token may read of a project: all with the result token; with a receipt token, which is there for
+    /// permutations only, what concerns its party.
+    pub fn read_right(&self, project: &LinkageProject, token: &Token) -> Option<ReadRight> {
+        if self.is(project, token, Role::Result) {
+            return Some(ReadRight::Result);
+        }
+        if project.spec.result_type != ResultType::Permutations {
+            return None;
+        }
+        self.party(project, token, Role::Receipt).map(ReadRight::Receipt)
+    }
+
+    fn is(&self, project: &LinkageProject, token: &Token, role: Role<'_>) -> bool {
+        // a project that was read from Kubernetes has a uid; without one its tokens could be another's
+        project.metadata.uid.is_some() && self.key.verify(scope(project), role, &token.0)
+    }
+
+    /// Tries every party, also after the right one was found: the time does not tell which it is.
+    fn party<'p>(
+        &self,
+        project: &'p LinkageProject,
+        token: &Token,
+        role: impl Fn(&'p str) -> Role<'p>,
+    ) -> Option<usize> {
+        let parties = project.spec.parties.iter().enumerate();
+        parties.fold(
+            None,
+            |found, (index, party)| {
+                if self.is(project, token, role(&party.name)) { Some(index) } else { found }
+            },
+        )
+    }
+}
+
+fn scope(project: &LinkageProject) -> TokenScope<'_> {
+    let project_uid = project.metadata.uid.as_deref().unwrap_or_default();
+    TokenScope { project_uid, generation: project.spec.token_generation }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl From<&str> for Token {
+    fn from(token: &str) -> Self {
+        Self(token.into())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Token {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let header = parts.headers.get(AUTHORIZATION).ok_or(Error::MissingToken)?;
+        // what is no text is no token either, but it is not missing
+        Ok(Self(header.to_str().unwrap_or_default().to_owned()))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for ResultHolder {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        match Reader::from_request_parts(parts, app).await? {
+            Reader { project, right: ReadRight::Result } => Ok(Self { project }),
+            _ => Err(Error::Forbidden),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Reader {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let token = Token::from_request_parts(parts, app).await?;
+        let project = project_of_path(parts, app).await?;
+        let right = app.judge.read_right(&project, &token).ok_or(Error::Forbidden)?;
+        Ok(Self { project, right })
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Uploader {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let token = Token::from_request_parts(parts, app).await?;
+        let project = project_of_path(parts, app).await?;
+        let party = app.judge.uploading_party(&project, &token).ok_or(Error::Forbidden)?;
+        Ok(Self { project, party, token })
+    }
+}
+
+/// The project that a path names.
+#[derive(Deserialize)]
+struct ProjectPath {
+    project_id: String,
+}
+
+async fn project_of_path(parts: &mut Parts, app: &App) -> Result<LinkageProject, Error> {
+    let path = Path::<ProjectPath>::from_request_parts(parts, &()).await;
+    // what cannot be read is no name
+    let Path(path) = path.map_err(|_| Error::Forbidden)?;
+    app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn judge() -> Judge {
+        Judge::new(MasterKey::new(&[1; 32]).unwrap())
+    }
+
+    fn project(result_type: &str) -> LinkageProject {
+        serde_json::from_value(json!({
+            "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageProject",
+            "metadata": {"name": "p", "uid": "uid-1"},
+            "spec": {"resultType": result_type, "parties": [{"name": "a"}, {"name": "b"}]}
+        }))
+        .unwrap()
+    }
+
+    fn token(project: &LinkageProject, role: Role<'_>) -> Token {
+        Token(judge().token(project, role))
+    }
+
+    #[test]
+    fn an_update_token_tells_its_party() {
+        let project = project("Groups");
+        assert_eq!(judge().uploading_party(&project, &token(&project, Role::Update("a"))), Some(0));
+        assert_eq!(judge().uploading_party(&project, &token(&project, Role::Update("b"))), Some(1));
+        for role in [Role::Result, Role::Receipt("a"), Role::Update("c")] {
+            assert_eq!(judge().uploading_party(&project, &token(&project, role)), None);
+        }
+        assert_eq!(judge().uploading_party(&project, &Token(String::new())), None);
+    }
+
+    #[test]
+    fn a_receipt_token_reads_permutations_only() {
+        let (groups, permutations) = (project("Groups"), project("Permutations"));
+        let receipt = token(&groups, Role::Receipt("b"));
+        assert_eq!(judge().read_right(&groups, &receipt), None);
+        assert_eq!(judge().read_right(&permutations, &receipt), Some(ReadRight::Receipt(1)));
+        assert_eq!(judge().read_right(&groups, &token(&groups, Role::Result)), Some(ReadRight::Result));
+        assert_eq!(judge().read_right(&permutations, &token(&groups, Role::Update("a"))), None);
+    }
+
+    #[test]
+    fn rotation_makes_tokens_useless() {
+        let old = project("Groups");
+        let mut new = old.clone();
+        new.spec.token_generation = 2;
+        assert_eq!(judge().read_right(&new, &token(&old, Role::Result)), None);
+        assert_eq!(judge().uploading_party(&new, &token(&old, Role::Update("a"))), None);
+    }
+
+    #[test]
+    fn a_project_without_uid_has_no_tokens() {
+        let mut project = project("Groups");
+        project.metadata.uid = None;
+        assert_eq!(judge().read_right(&project, &token(&project, Role::Result)), None);
+    }
+
+    #[test]
+    fn a_token_is_never_printed() {
+        assert_eq!(format!("{:?}", Token("secret".into())), "Token(…)");
+    }
+}

@@ -1,0 +1,186 @@
+//! An upload becomes a party's contribution by one write to the project's status, at the version it was read at.
+//! Of two uploads at once one wins, whatever replica they came to.
+
+use std::time::Duration;
+
+use crds::contribution::{self, Outcome, PartyData, Refusal};
+use crds::{LinkageProject, LinkageProjectSpec, LinkageProjectStatus, PartyState, PartyStatus};
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::App;
+use crate::auth::{Token, Uploader};
+use crate::cluster::Written;
+use crate::error::Error;
+
+/// How often the status is read and written again, when others write it or Kubernetes does not answer.
+const ATTEMPTS: u32 = 10;
+/// For how long that goes on: each attempt may wait for its answer as well.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The first pause between attempts; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// For whom data was uploaded.
+#[derive(Debug)]
+pub struct Place {
+    project: String,
+    uid: String,
+    party: String,
+    token: Token,
+}
+
+/// What came of a claim.
+#[derive(Debug)]
+pub struct Claim {
+    /// Why the data cannot be linked, if it cannot; or why the claim failed.
+    pub verdict: Result<Option<Refusal>, Error>,
+    /// Whether the stored objects are, or could be, the party's contribution now.
+    pub keeps_objects: bool,
+}
+
+impl Place {
+    /// The place of an uploader. The token is judged again at every write, as it may have been rotated meanwhile.
+    pub fn new(uploader: &Uploader) -> Self {
+        let Uploader { project, party, token } = uploader;
+        Self {
+            project: project.metadata.name.clone().unwrap_or_default(),
+            uid: project.metadata.uid.clone().unwrap_or_default(),
+            party: project.spec.parties.get(*party).map(|party| party.name.clone()).unwrap_or_default(),
+            token: token.clone(),
+        }
+    }
+
+    /// The party's name.
+    pub fn party(&self) -> &str {
+        &self.party
+    }
+}
+
+/// Claims stored data as the party's contribution.
+pub async fn claim(app: &App, place: &Place, data: &PartyData) -> Claim {
+    let change = |spec: &LinkageProjectSpec, status: &mut LinkageProjectStatus| {
+        // judged here first, so that a place that is taken costs no write
+        if let Some(taken) =
+            entry(status, &place.party).filter(|entry| entry.state == PartyState::Contributed)
+        {
+            // a write whose answer was lost may have succeeded
+            let ours = taken.encodings.as_ref() == Some(&data.encodings);
+            return (if ours { Outcome::Accepted } else { Outcome::AlreadyContributed }, None);
+        }
+        let outcome = contribution::claim(spec, status, &place.party, data, Timestamp::now());
+        (outcome, refusal(status, &place.party))
+    };
+    match amend(app, place, change).await {
+        Ok((Outcome::Accepted, _)) => Claim { verdict: Ok(None), keeps_objects: true },
+        Ok((Outcome::Rejected, why)) => Claim { verdict: Ok(why), keeps_objects: false },
+        Ok((Outcome::AlreadyContributed, _)) => {
+            Claim { verdict: Err(Error::AlreadyContributed), keeps_objects: false }
+        }
+        Err(Failed { error, in_doubt }) => Claim { verdict: Err(error), keeps_objects: in_doubt },
+    }
+}
+
+/// Records that data which arrived whole cannot be linked.
+///
+/// # Errors
+/// Fails when it cannot be recorded, or the place is no longer there.
+pub async fn refuse(app: &App, place: &Place, refusal: &Refusal) -> Result<(), Error> {
+    let change = |spec: &LinkageProjectSpec, status: &mut LinkageProjectStatus| {
+        contribution::refuse(spec, status, &place.party, refusal.clone());
+    };
+    amend(app, place, change).await.map_err(|failed| failed.error)
+}
+
+/// Records why an upload was broken; when that fails, the log and the answer have to do.
+pub async fn note(app: &App, place: &Place, refusal: &Refusal) {
+    let change = |spec: &LinkageProjectSpec, status: &mut LinkageProjectStatus| {
+        contribution::note_failed_upload(spec, status, &place.party, refusal.clone());
+    };
+    if let Err(Failed { error, .. }) = amend(app, place, change).await {
+        tracing::warn!(%error, "the broken upload could not be noted on the project");
+    }
+}
+
+/// Publishes why data was not accepted.
+pub async fn warn(app: &App, project: &LinkageProject, place: &Place, refusal: &Refusal) {
+    tracing::info!(party = place.party, refusal.reason, refusal.message, "an upload was not accepted");
+    app.cluster.warn(project, "Upload", &refusal.reason, &refusal.message).await;
+}
+
+/// Why a status could not be written.
+struct Failed {
+    error: Error,
+    /// Whether it may have been written all the same.
+    in_doubt: bool,
+}
+
+async fn amend<T>(
+    app: &App,
+    place: &Place,
+    mut change: impl FnMut(&LinkageProjectSpec, &mut LinkageProjectStatus) -> T,
+) -> Result<T, Failed> {
+    let start = Instant::now();
+    let mut in_doubt = false;
+    let mut last = Error::Unavailable("the project's status could not be written".into());
+    for attempt in 0..ATTEMPTS {
+        if start.elapsed() > PATIENCE {
+            break;
+        }
+        if attempt > 0 {
+            tokio::time::sleep(pause(attempt)).await;
+        }
+        let mut project = match read(app, place).await {
+            Ok(project) => project,
+            Err(error @ Error::Unavailable(_)) => {
+                last = error;
+                continue;
+            }
+            // the write before may have succeeded, and the token have been rotated since
+            Err(error) => return Err(Failed { error, in_doubt }),
+        };
+        let before = project.status.take().unwrap_or_default();
+        let mut status = before.clone();
+        let outcome = change(&project.spec, &mut status);
+        if status == before {
+            return Ok(outcome);
+        }
+        project.status = Some(status);
+        in_doubt = false;
+        last = match app.cluster.replace_status(&project).await {
+            Ok(Written::Yes) => return Ok(outcome),
+            Ok(Written::Gone) => return Err(Failed { error: Error::Forbidden, in_doubt }),
+            Ok(Written::Conflict) => Error::Unavailable("others keep writing the project's status".into()),
+            Err(error @ Error::Unavailable(_)) => {
+                in_doubt = true;
+                error
+            }
+            Err(error) => return Err(Failed { error, in_doubt }),
+        };
+    }
+    Err(Failed { error: last, in_doubt })
+}
+
+async fn read(app: &App, place: &Place) -> Result<LinkageProject, Error> {
+    let project = app.cluster.project(&place.project).await?.ok_or(Error::Forbidden)?;
+    let party = app.judge.uploading_party(&project, &place.token).ok_or(Error::Forbidden)?;
+    let same = project.metadata.uid.as_ref() == Some(&place.uid)
+        && project.spec.parties.get(party).is_some_and(|party| party.name == place.party);
+    if same { Ok(project) } else { Err(Error::Forbidden) }
+}
+
+fn entry<'s>(status: &'s LinkageProjectStatus, party: &str) -> Option<&'s PartyStatus> {
+    status.parties.iter().find(|entry| entry.name == party)
+}
+
+fn refusal(status: &LinkageProjectStatus, party: &str) -> Option<Refusal> {
+    let entry = entry(status, party)?;
+    Some(Refusal { reason: entry.reason.clone()?, message: entry.message.clone().unwrap_or_default() })
+}
+
+/// A random part keeps those that collided from colliding again.
+fn pause(attempt: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
+    longest.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+}

@@ -1,0 +1,73 @@
+//! The REST service: a drop-in replacement for the Anonlink Entity Service's REST API.
+//!
+//! Projects and runs are resources in the Kubernetes API, encodings and results are objects in the store, tokens
+//! are computed: the service itself keeps no state, so that any number of replicas can be started and killed at
+//! any time. It knows the two resources and the store; it must never know Jobs, pods or Secrets, nor look into
+//! what it stores, beyond the checks that `scorer::ingest` makes while the data passes.
+//!
+//! Where to start reading: [`router`] lists the endpoints, one module per resource holds them; [`auth`] decides
+//! who may do what; [`error`] has every answer that is not a success; [`uploads`] is the way of the data in.
+
+pub mod auth;
+pub mod body;
+pub mod claims;
+pub mod cluster;
+pub mod error;
+pub mod health;
+pub mod paths;
+pub mod projects;
+pub mod results;
+pub mod router;
+pub mod run_status;
+pub mod runs;
+pub mod serve;
+pub mod service;
+pub mod settings;
+pub mod telemetry;
+pub mod text;
+pub mod uploads;
+
+use std::time::Duration;
+
+use scorer::store::Store;
+use tokio_util::task::TaskTracker;
+
+use auth::Judge;
+use cluster::Cluster;
+use service::StatusCache;
+
+/// What all requests share.
+pub struct App {
+    /// Projects and runs.
+    pub cluster: Cluster,
+    /// Encodings and results.
+    pub store: Store,
+    /// Who may do what.
+    pub judge: Judge,
+    /// What a request may not exceed.
+    pub limits: Limits,
+    /// Uploads in progress: they go on, to a clean end, when their connection breaks.
+    pub uploads: TaskTracker,
+    /// The last answer to `/status`.
+    pub status: StatusCache,
+}
+
+/// What a request may not exceed.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Least bytes of an encoding.
+    pub min_encoding_bytes: u32,
+    /// Most bytes of an encoding.
+    pub max_encoding_bytes: u32,
+    /// Most bytes of an upload.
+    pub max_upload_bytes: u64,
+    /// For how long a body may stand still.
+    pub read_timeout: Duration,
+}
+
+impl App {
+    /// What requests share, at the start.
+    pub fn new(cluster: Cluster, store: Store, judge: Judge, limits: Limits) -> Self {
+        Self { cluster, store, judge, limits, uploads: TaskTracker::new(), status: StatusCache::default() }
+    }
+}

@@ -1,0 +1,337 @@
+//! Projects: listed, created, described, deleted.
+
+use std::sync::Arc;
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use crds::tokens::Role;
+use crds::{
+    Blocking, Encoding, LinkageProject, LinkageProjectSpec, Party, PartyState, PartyStatus, ResultType,
+    labels,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::auth::{Reader, ResultHolder};
+use crate::body::Json;
+use crate::error::{Error, Problem};
+use crate::text::{self, time};
+
+/// Most parties of a project, as the resource allows it.
+const MAX_PARTIES: i64 = 64;
+/// Bits that `spec.encoding.bits` may have, as the resource allows it; in steps of 64.
+const BITS: std::ops::RangeInclusive<i64> = 64..=8192;
+
+/// What a project hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultKind {
+    /// Groups of records that belong to one person.
+    Groups,
+    /// All pairs at or above the threshold, with their scores.
+    SimilarityScores,
+    /// A permutation per party, and a mask.
+    Permutations,
+}
+
+impl From<ResultType> for ResultKind {
+    fn from(result_type: ResultType) -> Self {
+        match result_type {
+            ResultType::Groups => Self::Groups,
+            ResultType::SimilarityScores => Self::SimilarityScores,
+            ResultType::Permutations => Self::Permutations,
+        }
+    }
+}
+
+impl From<ResultKind> for ResultType {
+    fn from(kind: ResultKind) -> Self {
+        match kind {
+            ResultKind::Groups => Self::Groups,
+            ResultKind::SimilarityScores => Self::SimilarityScores,
+            ResultKind::Permutations => Self::Permutations,
+        }
+    }
+}
+
+/// One project of the list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedProject {
+    project_id: String,
+    /// When it was created: ISO 8601, UTC.
+    time_added: Option<String>,
+}
+
+/// A project to create.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct NewProject {
+    /// The linkage schema by which all parties encode; `clkConfig.l` fixes the bits of an encoding.
+    schema: Map<String, Value>,
+    result_type: ResultKind,
+    /// 2 unless given; more than 2 only for groups.
+    #[schema(minimum = 2, maximum = 64)]
+    number_parties: Option<i64>,
+    uses_blocking: Option<bool>,
+    #[schema(max_length = 1024)]
+    name: Option<String>,
+    #[schema(max_length = 10240)]
+    notes: Option<String>,
+}
+
+/// A project that was created. The tokens are shown this once.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreatedProject {
+    project_id: String,
+    /// One per party, in the order of the parties.
+    update_tokens: Vec<String>,
+    result_token: String,
+}
+
+/// A project.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProjectDescription {
+    project_id: String,
+    name: String,
+    notes: String,
+    schema: Map<String, Value>,
+    result_type: ResultKind,
+    number_parties: usize,
+    parties_contributed: usize,
+    /// Whether some party's data cannot be linked, so that it must contribute again.
+    error: bool,
+    /// With an error: whose data cannot be linked, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    uses_blocking: bool,
+}
+
+/// All projects, oldest first.
+#[utoipa::path(get, path = "/projects", tag = "projects",
+    responses((status = 200, body = Vec<ListedProject>)))]
+pub async fn list(State(app): State<Arc<App>>) -> Result<JsonAnswer<Vec<ListedProject>>, Error> {
+    let projects = app.cluster.projects().await?;
+    let listed = projects.into_iter().map(|project| ListedProject {
+        project_id: project.name.unwrap_or_default(),
+        time_added: project.creation_timestamp.as_ref().map(time),
+    });
+    Ok(JsonAnswer(listed.collect()))
+}
+
+/// Creates a project and its tokens.
+#[utoipa::path(post, path = "/projects", tag = "projects", request_body = NewProject, responses(
+    (status = 201, body = CreatedProject),
+    (status = 400, body = Problem, content_type = "application/problem+json")))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    Json(wanted): Json<NewProject>,
+) -> Result<(StatusCode, JsonAnswer<CreatedProject>), Error> {
+    let project = app.cluster.create_project(&wanted.into_resource()?).await?;
+    tracing::info!(project = project.metadata.name, "created a project");
+    let parties = project.spec.parties.iter();
+    let created = CreatedProject {
+        project_id: project.metadata.name.clone().unwrap_or_default(),
+        update_tokens: parties.map(|party| app.judge.token(&project, Role::Update(&party.name))).collect(),
+        result_token: app.judge.token(&project, Role::Result),
+    };
+    Ok((StatusCode::CREATED, JsonAnswer(created)))
+}
+
+/// Describes a project.
+#[utoipa::path(get, path = "/projects/{project_id}", tag = "projects",
+    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "the result token; for permutations a receipt token too")),
+    responses((status = 200, body = ProjectDescription),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json")))]
+pub async fn describe(Reader { project, .. }: Reader) -> JsonAnswer<ProjectDescription> {
+    JsonAnswer(description(project))
+}
+
+/// Deletes a project with its runs and all its data.
+#[utoipa::path(delete, path = "/projects/{project_id}", tag = "projects",
+    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "the result token")),
+    responses((status = 204),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json")))]
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    ResultHolder { project }: ResultHolder,
+) -> Result<StatusCode, Error> {
+    if !app.cluster.delete_project(&project).await? {
+        return Err(Error::Forbidden);
+    }
+    tracing::info!(project = project.metadata.name, "deleted a project");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the status says of a party; none before anything is known of it.
+pub fn party_status<'p>(project: &'p LinkageProject, party: &str) -> Option<&'p PartyStatus> {
+    project.status.as_ref()?.parties.iter().find(|entry| entry.name == party)
+}
+
+/// How many parties have contributed.
+pub fn contributed(project: &LinkageProject) -> usize {
+    in_state(project, PartyState::Contributed).count()
+}
+
+/// Whose data cannot be linked, and why; none if there is no such party.
+pub fn rejection(project: &LinkageProject) -> Option<String> {
+    let why = |entry: &PartyStatus| entry.message.clone().unwrap_or_else(|| format!("party {}", entry.name));
+    let reasons: Vec<_> = in_state(project, PartyState::Rejected).map(why).collect();
+    if reasons.is_empty() { None } else { Some(reasons.join("; ")) }
+}
+
+fn in_state(project: &LinkageProject, state: PartyState) -> impl Iterator<Item = &PartyStatus> {
+    let parties = project.spec.parties.iter().filter_map(|party| party_status(project, &party.name));
+    parties.filter(move |entry| entry.state == state)
+}
+
+fn description(project: LinkageProject) -> ProjectDescription {
+    let message = rejection(&project);
+    ProjectDescription {
+        number_parties: project.spec.parties.len(),
+        parties_contributed: contributed(&project),
+        error: message.is_some(),
+        message,
+        project_id: project.metadata.name.unwrap_or_default(),
+        name: project.spec.title,
+        notes: project.spec.notes,
+        schema: project.spec.encoding.unwrap_or_default().schema,
+        result_type: project.spec.result_type.into(),
+        uses_blocking: project.spec.blocking == Blocking::ByBlockId,
+    }
+}
+
+impl NewProject {
+    /// The resource; its parties are called `party-1`, `party-2`, …
+    fn into_resource(self) -> Result<LinkageProject, Error> {
+        let parties = self.number_parties.unwrap_or(2);
+        if !(2..=MAX_PARTIES).contains(&parties) {
+            return Err(Error::Invalid(format!(
+                "number_parties is {parties}; it must be 2 to {MAX_PARTIES}"
+            )));
+        }
+        if parties != 2 && self.result_type != ResultKind::Groups {
+            return Err(Error::Invalid(format!(
+                "number_parties is {parties}; more than 2 are possible with result_type groups only"
+            )));
+        }
+        let spec = LinkageProjectSpec {
+            title: text::name(self.name)?,
+            notes: text::notes(self.notes)?,
+            result_type: self.result_type.into(),
+            parties: (1..=parties).map(|n| Party { name: format!("party-{n}"), source: None }).collect(),
+            blocking: if self.uses_blocking == Some(true) { Blocking::ByBlockId } else { Blocking::None },
+            encoding: Some(Encoding { bits: bits(&self.schema), schema: self.schema }),
+            token_generation: 1,
+            retention: None,
+        };
+        let mut project = LinkageProject::new(&text::fresh_id(), spec);
+        project.metadata.labels = Some([(labels::MANAGED_BY.into(), labels::API.into())].into());
+        Ok(project)
+    }
+}
+
+/// The bits of an encoding by the linkage schema, if it gives a length that is possible.
+fn bits(schema: &Map<String, Value>) -> Option<i32> {
+    let bits = schema.get("clkConfig")?.get("l")?.as_i64()?;
+    if !BITS.contains(&bits) || bits % 64 != 0 {
+        return None;
+    }
+    i32::try_from(bits).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn resource(body: Value) -> Result<LinkageProject, String> {
+        let wanted: NewProject = serde_json::from_value(body).map_err(|error| error.to_string())?;
+        wanted.into_resource().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_least_request_is_enough() {
+        let project = resource(json!({"schema": {}, "result_type": "groups"})).unwrap();
+        assert_eq!(project.metadata.name.as_ref().unwrap().len(), 48);
+        assert_eq!(project.metadata.labels.unwrap()[labels::MANAGED_BY], labels::API);
+        let names: Vec<_> = project.spec.parties.iter().map(|party| party.name.as_str()).collect();
+        assert_eq!(names, ["party-1", "party-2"]);
+        assert_eq!(project.spec.blocking, Blocking::None);
+    }
+
+    #[test]
+    fn everything_asked_for_is_kept() {
+        let body = json!({
+            "schema": {"clkConfig": {"l": 1024}, "features": [null]}, "result_type": "groups",
+            "number_parties": 3, "uses_blocking": true, "name": "n", "notes": null
+        });
+        let spec = resource(body.clone()).unwrap().spec;
+        assert_eq!((spec.parties.len(), spec.blocking), (3, Blocking::ByBlockId));
+        assert_eq!((spec.title.as_str(), spec.notes.as_str()), ("n", ""));
+        let encoding = spec.encoding.unwrap();
+        assert_eq!(encoding.bits, Some(1024));
+        assert_eq!(Value::Object(encoding.schema), body["schema"]);
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_fixes_nothing() {
+        for l in [json!(0), json!(-64), json!(100), json!(8256), json!("1024"), json!(64.5), json!(null)] {
+            let project =
+                resource(json!({"schema": {"clkConfig": {"l": l}}, "result_type": "groups"})).unwrap();
+            assert_eq!(project.spec.encoding.unwrap().bits, None, "{l}");
+        }
+        assert_eq!(bits(json!({"clkConfig": [1]}).as_object().unwrap()), None);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_a_reason() {
+        let refused = [
+            (json!({"result_type": "groups"}), "schema"),
+            (json!({"schema": {}}), "result_type"),
+            (json!({"schema": "x", "result_type": "groups"}), "map"),
+            (json!({"schema": {}, "result_type": "mapping"}), "groups"),
+            (json!({"schema": {}, "result_type": "groups", "number_parties": 1}), "number_parties is 1"),
+            (json!({"schema": {}, "result_type": "groups", "number_parties": -5}), "number_parties"),
+            (json!({"schema": {}, "result_type": "groups", "number_parties": 65}), "number_parties"),
+            (json!({"schema": {}, "result_type": "groups", "number_parties": "2"}), "expected i64"),
+            (json!({"schema": {}, "result_type": "groups", "number_parties": 1e300}), "expected i64"),
+            (json!({"schema": {}, "result_type": "permutations", "number_parties": 3}), "groups only"),
+            (json!({"schema": {}, "result_type": "similarity_scores", "number_parties": 3}), "groups only"),
+            (json!({"schema": {}, "result_type": "groups", "name": "x".repeat(1025)}), "name"),
+            (json!({"schema": {}, "result_type": "groups", "notes": 5}), "string"),
+            (json!([]), "expected"),
+        ];
+        for (body, reason) in refused {
+            let error = resource(body.clone()).unwrap_err();
+            assert!(error.contains(reason), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_rejected_party_shows_as_an_error() {
+        let mut project =
+            resource(json!({"schema": {"a": 1}, "result_type": "groups", "name": "n"})).unwrap();
+        let before = serde_json::to_value(description(project.clone())).unwrap();
+        let expected = json!({
+            "project_id": project.metadata.name, "name": "n", "notes": "", "schema": {"a": 1},
+            "result_type": "groups", "number_parties": 2, "parties_contributed": 0, "error": false,
+            "uses_blocking": false
+        });
+        assert_eq!(before, expected);
+        let party = |name: &str, state| PartyStatus {
+            name: name.into(),
+            state,
+            message: Some("128 bits are too few".into()),
+            ..PartyStatus::default()
+        };
+        project.status.get_or_insert_default().parties =
+            vec![party("party-2", PartyState::Rejected), party("party-1", PartyState::Contributed)];
+        let after = serde_json::to_value(description(project)).unwrap();
+        assert_eq!((&after["error"], &after["parties_contributed"]), (&json!(true), &json!(1)));
+        assert_eq!(after["message"], "128 bits are too few");
+    }
+}

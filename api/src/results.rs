@@ -1,0 +1,94 @@
+//! Results of complete runs, streamed from the store as they lie there.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use crds::{LinkageRun, ResultType};
+use scorer::store::StoreError;
+
+use crate::App;
+use crate::auth::{ReadRight, Token};
+use crate::body::JSON;
+use crate::error::{Error, Problem};
+use crate::run_status::{self, RunState};
+use crate::runs::RunPath;
+
+/// The result of a complete run.
+#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/result", tag = "runs",
+    params(("project_id" = String, Path), ("run_id" = String, Path),
+        ("Authorization" = String, Header, description = "the result token; for permutations a receipt token gets the permutation of its party")),
+    responses((status = 200, description = "by result type: {\"groups\": …}, {\"similarity_scores\": …}, {\"mask\": …} or {\"permutation\": …, \"rows\": n}", content_type = "application/json"),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "the run is not complete"),
+        (status = 500, body = Problem, content_type = "application/problem+json", description = "the run has failed")))]
+pub async fn download(
+    State(app): State<Arc<App>>,
+    token: Token,
+    Path(path): Path<RunPath>,
+) -> Result<Response, Error> {
+    let project = app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)?;
+    let run = app.cluster.run(&project, &path.run_id).await?.ok_or(Error::Forbidden)?;
+    // by contract the state is told before the token is judged
+    match run_status::state(&run) {
+        RunState::Completed => {}
+        RunState::Error => return Err(Error::RunFailed),
+        RunState::Created | RunState::Queued | RunState::Running => return Err(Error::NoResultYet),
+    }
+    let right = app.judge.read_right(&project, &token).ok_or(Error::Forbidden)?;
+    stream(&app, key(&run, &object_name(project.spec.result_type, right))?).await
+}
+
+/// The name of the object that a right opens.
+fn object_name(result_type: ResultType, right: ReadRight) -> String {
+    match (result_type, right) {
+        (ResultType::Groups, _) => "groups".into(),
+        (ResultType::SimilarityScores, _) => "similarity_scores".into(),
+        (ResultType::Permutations, ReadRight::Result) => "mask".into(),
+        (ResultType::Permutations, ReadRight::Receipt(party)) => format!("permutation-{party}"),
+    }
+}
+
+fn key<'r>(run: &'r LinkageRun, name: &str) -> Result<&'r str, Error> {
+    let results = run.status.iter().flat_map(|status| &status.results);
+    let found = results.into_iter().find(|result| result.name == name);
+    let missing = || Error::Internal(format!("the complete run has no result object {name}"));
+    found.map(|result| result.key.as_str()).ok_or_else(missing)
+}
+
+async fn stream(app: &App, key: &str) -> Result<Response, Error> {
+    let (info, reader) = app.store.get(key).await?;
+    let headers = [(CONTENT_TYPE, JSON.to_owned()), (CONTENT_LENGTH, info.bytes.to_string())];
+    Ok((headers, Body::from_stream(reader)).into_response())
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        if error.is_transient() {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Internal(error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_right_opens_one_object() {
+        let names = [
+            (ResultType::Groups, ReadRight::Result, "groups"),
+            (ResultType::SimilarityScores, ReadRight::Result, "similarity_scores"),
+            (ResultType::Permutations, ReadRight::Result, "mask"),
+            (ResultType::Permutations, ReadRight::Receipt(1), "permutation-1"),
+        ];
+        for (result_type, right, name) in names {
+            assert_eq!(object_name(result_type, right), name);
+        }
+    }
+}

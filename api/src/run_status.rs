@@ -1,0 +1,292 @@
+//! How far a run is, in the words of the REST contract: a pure function of the two resources.
+//!
+//! The operator only ever moves a run's stage and progress forward; nothing here goes back on it.
+
+use crds::{LinkageProject, LinkageRun, LinkageRunStatus, ResultType, RunProgress, RunStage};
+use kube::Resource;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::projects;
+use crate::text::time;
+
+/// What a run is doing, or how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Some party has not contributed yet.
+    Created,
+    /// Its pods have not started yet.
+    Queued,
+    /// Records are being compared, or the result is being written.
+    Running,
+    /// The result is there.
+    Completed,
+    /// It will never complete.
+    Error,
+}
+
+/// How far a run is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunStatus {
+    state: RunState,
+    /// How many stages there are: 2 for similarity scores, else 3.
+    stages: u8,
+    current_stage: Stage,
+    /// When it was created: ISO 8601, UTC.
+    time_added: Option<String>,
+    /// When its work began; null before.
+    time_started: Option<String>,
+    /// When it became complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_completed: Option<String>,
+    /// Comparisons that it took, when it is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_number_comparisons: Option<i64>,
+    /// Why it ended in error, or what it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+/// One stage of a run.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub struct Stage {
+    number: u8,
+    description: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<StageProgress>,
+}
+
+/// How far a stage is.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub struct StageProgress {
+    absolute: i64,
+    /// From 0 to 1.
+    relative: f64,
+    description: &'static str,
+}
+
+/// A run's state.
+pub fn state(run: &LinkageRun) -> RunState {
+    match stage(run) {
+        RunStage::WaitingForParties => RunState::Created,
+        RunStage::Queued => RunState::Queued,
+        RunStage::Scoring | RunStage::Solving => RunState::Running,
+        RunStage::Complete => RunState::Completed,
+        RunStage::Failed => RunState::Error,
+    }
+}
+
+/// How far a run is; the project tells how many parties have contributed.
+pub fn describe(project: &LinkageProject, run: &LinkageRun) -> RunStatus {
+    let nothing = LinkageRunStatus::default();
+    let status = run.status.as_ref().unwrap_or(&nothing);
+    let state = state(run);
+    let completed = state == RunState::Completed;
+    let comparisons = || status.progress.as_ref().map_or(0, |progress| progress.total_comparisons);
+    RunStatus {
+        state,
+        stages: stages(project),
+        current_stage: current_stage(project, run, status),
+        time_added: run.meta().creation_timestamp.as_ref().map(time),
+        time_started: status.start_time.as_ref().map(time),
+        time_completed: status.completion_time.as_ref().filter(|_| completed).map(time),
+        total_number_comparisons: completed.then(comparisons),
+        message: match state {
+            RunState::Error => Some(status.message.clone().unwrap_or_else(|| "the run has failed".into())),
+            RunState::Created => projects::rejection(project),
+            _ => None,
+        },
+    }
+}
+
+fn stage(run: &LinkageRun) -> RunStage {
+    run.status.as_ref().and_then(|status| status.stage).unwrap_or(RunStage::WaitingForParties)
+}
+
+fn stages(project: &LinkageProject) -> u8 {
+    if project.spec.result_type == ResultType::SimilarityScores { 2 } else { 3 }
+}
+
+fn current_stage(project: &LinkageProject, run: &LinkageRun, status: &LinkageRunStatus) -> Stage {
+    match stage(run) {
+        RunStage::WaitingForParties => waiting(project),
+        RunStage::Queued | RunStage::Scoring => comparing(status),
+        RunStage::Solving | RunStage::Complete => last(project, status),
+        // a failed run stays at the stage at which it failed
+        RunStage::Failed => match &status.progress {
+            None if status.start_time.is_none() => waiting(project),
+            Some(progress) if progress.comparisons > 0 && is_whole(progress) => last(project, status),
+            _ => comparing(status),
+        },
+    }
+}
+
+fn waiting(project: &LinkageProject) -> Stage {
+    let (absolute, all) = (projects::contributed(project), project.spec.parties.len());
+    let progress = StageProgress {
+        absolute: i64::try_from(absolute).unwrap_or(i64::MAX),
+        relative: absolute as f64 / all.max(1) as f64,
+        description: "number of parties already contributed",
+    };
+    Stage { number: 1, description: "waiting for CLKs", progress: Some(progress) }
+}
+
+fn comparing(status: &LinkageRunStatus) -> Stage {
+    let begun = status.progress.as_ref().filter(|progress| progress.comparisons > 0);
+    let progress = begun.map(|progress| StageProgress {
+        absolute: progress.comparisons,
+        relative: share(progress),
+        description: "number of already computed similarity scores",
+    });
+    Stage { number: 2, description: "compute similarity scores", progress }
+}
+
+fn last(project: &LinkageProject, status: &LinkageRunStatus) -> Stage {
+    if stages(project) == 2 {
+        return comparing(status);
+    }
+    Stage { number: 3, description: "compute output", progress: None }
+}
+
+fn share(progress: &RunProgress) -> f64 {
+    if is_whole(progress) {
+        return 1.0;
+    }
+    progress.comparisons as f64 / progress.total_comparisons as f64
+}
+
+fn is_whole(progress: &RunProgress) -> bool {
+    progress.comparisons >= progress.total_comparisons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn project(result_type: &str, contributed: usize) -> LinkageProject {
+        let party = |index: usize| {
+            let state = if index < contributed { "Contributed" } else { "Waiting" };
+            json!({"name": format!("p{index}"), "state": state})
+        };
+        serde_json::from_value(json!({
+            "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageProject",
+            "metadata": {"name": "p"},
+            "spec": {"resultType": result_type, "parties": [{"name": "p0"}, {"name": "p1"}]},
+            "status": {"parties": [party(0), party(1)]}
+        }))
+        .unwrap()
+    }
+
+    fn run(status: Value) -> LinkageRun {
+        serde_json::from_value(json!({
+            "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageRun",
+            "metadata": {"name": "r", "creationTimestamp": "2030-01-02T03:04:05Z"},
+            "spec": {"projectRef": {"name": "p"}, "threshold": 0.8},
+            "status": status
+        }))
+        .unwrap()
+    }
+
+    fn described(result_type: &str, status: Value) -> Value {
+        serde_json::to_value(describe(&project(result_type, 2), &run(status))).unwrap()
+    }
+
+    fn progress(comparisons: i64, total: i64) -> Value {
+        json!({"comparisons": comparisons, "totalComparisons": total, "percent": ""})
+    }
+
+    #[test]
+    fn a_run_that_waits_counts_the_parties() {
+        for status in [json!(null), json!({}), json!({"stage": "WaitingForParties"})] {
+            let described = serde_json::to_value(describe(&project("Groups", 1), &run(status))).unwrap();
+            let expected = json!({
+                "state": "created", "stages": 3, "time_added": "2030-01-02T03:04:05Z", "time_started": null,
+                "current_stage": {"number": 1, "description": "waiting for CLKs", "progress": {
+                    "absolute": 1, "relative": 0.5, "description": "number of parties already contributed"
+                }}
+            });
+            assert_eq!(described, expected);
+        }
+    }
+
+    #[test]
+    fn a_queued_run_is_at_stage_two_without_progress() {
+        for comparing in [json!(null), progress(0, 100)] {
+            let described = described("Groups", json!({"stage": "Queued", "progress": comparing}));
+            assert_eq!(described["state"], "queued");
+            let expected = json!({"number": 2, "description": "compute similarity scores"});
+            assert_eq!(described["current_stage"], expected);
+            assert_eq!(described["time_started"], json!(null));
+        }
+    }
+
+    #[test]
+    fn a_running_run_shows_its_comparisons() {
+        let status = json!({
+            "stage": "Scoring", "progress": progress(25, 100), "startTime": "2030-01-02T03:04:06Z"
+        });
+        let described = described("Permutations", status);
+        assert_eq!((&described["state"], &described["stages"]), (&json!("running"), &json!(3)));
+        assert_eq!(described["time_started"], "2030-01-02T03:04:06Z");
+        let expected = json!({"number": 2, "description": "compute similarity scores", "progress": {
+            "absolute": 25, "relative": 0.25, "description": "number of already computed similarity scores"
+        }});
+        assert_eq!(described["current_stage"], expected);
+    }
+
+    #[test]
+    fn a_share_is_never_above_one() {
+        for (comparisons, total) in [(101, 100), (5, 0), (100, 100)] {
+            let described =
+                described("Groups", json!({"stage": "Scoring", "progress": progress(comparisons, total)}));
+            assert_eq!(described["current_stage"]["progress"]["relative"], 1.0);
+        }
+    }
+
+    #[test]
+    fn a_complete_run_tells_when_and_how_much() {
+        let status = json!({
+            "stage": "Complete", "progress": progress(100, 100), "startTime": "2030-01-02T03:04:06Z",
+            "completionTime": "2030-01-02T03:04:09Z"
+        });
+        let groups = described("Groups", status.clone());
+        assert_eq!(
+            (&groups["state"], &groups["total_number_comparisons"]),
+            (&json!("completed"), &json!(100))
+        );
+        assert_eq!(groups["time_completed"], "2030-01-02T03:04:09Z");
+        assert_eq!(groups["current_stage"], json!({"number": 3, "description": "compute output"}));
+        assert_eq!(groups.get("message"), None);
+        let scores = described("SimilarityScores", status);
+        assert_eq!((&scores["stages"], &scores["current_stage"]["number"]), (&json!(2), &json!(2)));
+    }
+
+    #[test]
+    fn a_failed_run_says_why_and_stays_at_its_stage() {
+        let failed = |progress: Value, start: Value| {
+            described(
+                "Groups",
+                json!({"stage": "Failed", "message": "out of memory", "progress": progress, "startTime": start}),
+            )
+        };
+        let started = json!("2030-01-02T03:04:06Z");
+        let before = failed(json!(null), json!(null));
+        assert_eq!((&before["state"], &before["message"]), (&json!("error"), &json!("out of memory")));
+        assert_eq!(before["current_stage"]["number"], 1);
+        assert_eq!(failed(json!(null), started.clone())["current_stage"]["number"], 2);
+        assert_eq!(failed(progress(5, 10), started.clone())["current_stage"]["number"], 2);
+        assert_eq!(failed(progress(10, 10), started)["current_stage"]["number"], 3);
+        assert_eq!(before.get("time_completed"), None);
+    }
+
+    #[test]
+    fn a_run_that_waits_for_a_rejected_party_says_so() {
+        let mut project = project("Groups", 1);
+        let party = &mut project.status.as_mut().unwrap().parties[1];
+        (party.state, party.message) = (crds::PartyState::Rejected, Some("wrong size".into()));
+        let described = serde_json::to_value(describe(&project, &run(json!({})))).unwrap();
+        assert_eq!((&described["state"], &described["message"]), (&json!("created"), &json!("wrong size")));
+    }
+}

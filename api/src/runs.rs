@@ -1,0 +1,243 @@
+//! Runs of a project: listed, created, described, deleted.
+
+use std::sync::Arc;
+
+use axum::Json as JsonAnswer;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use crds::{LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, labels};
+use kube::{Resource, ResourceExt};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::auth::{Reader, ResultHolder};
+use crate::body::Json;
+use crate::error::{Error, Problem};
+use crate::projects;
+use crate::run_status::{self, RunState, RunStatus};
+use crate::text::{self, time};
+
+/// One run of the list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedRun {
+    run_id: String,
+    /// When it was created: ISO 8601, UTC.
+    time_added: Option<String>,
+    state: RunState,
+}
+
+/// A run to create.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct NewRun {
+    /// Pairs with a Dice similarity at or above this are kept: above 0, at most 1.
+    #[schema(exclusive_minimum = 0.0, maximum = 1.0)]
+    threshold: f64,
+    #[schema(max_length = 1024)]
+    name: Option<String>,
+    #[schema(max_length = 10240)]
+    notes: Option<String>,
+}
+
+/// A run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunDescription {
+    run_id: String,
+    threshold: f64,
+    name: String,
+    notes: String,
+}
+
+/// What the path of a run names.
+#[derive(Debug, Deserialize)]
+pub struct RunPath {
+    /// The project's name.
+    pub project_id: String,
+    /// The run's name.
+    pub run_id: String,
+}
+
+/// A project's runs, oldest first.
+#[utoipa::path(get, path = "/projects/{project_id}/runs", tag = "runs",
+    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "the result token")),
+    responses((status = 200, body = Vec<ListedRun>),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json")))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    ResultHolder { project }: ResultHolder,
+) -> Result<JsonAnswer<Vec<ListedRun>>, Error> {
+    let runs = app.cluster.runs_of(&project).await?;
+    let listed = runs.iter().map(|run| ListedRun {
+        run_id: run.name_any(),
+        time_added: run.meta().creation_timestamp.as_ref().map(time),
+        state: run_status::state(run),
+    });
+    Ok(JsonAnswer(listed.collect()))
+}
+
+/// Creates a run. It waits until all parties have contributed.
+#[utoipa::path(post, path = "/projects/{project_id}/runs", tag = "runs", request_body = NewRun,
+    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "the result token")),
+    responses((status = 201, body = RunDescription),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 500, body = Problem, content_type = "application/problem+json",
+            description = "a party's data cannot be linked; it must contribute again first")))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    ResultHolder { project }: ResultHolder,
+    Json(wanted): Json<NewRun>,
+) -> Result<(StatusCode, JsonAnswer<RunDescription>), Error> {
+    let run = wanted.into_resource(&project)?;
+    if let Some(why) = projects::rejection(&project) {
+        return Err(Error::PartyRejected(why));
+    }
+    let run = app.cluster.create_run(&run).await?;
+    tracing::info!(project = project.metadata.name, run = run.metadata.name, "created a run");
+    Ok((StatusCode::CREATED, JsonAnswer(description(run))))
+}
+
+/// Describes a run.
+#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}", tag = "runs",
+    params(("project_id" = String, Path), ("run_id" = String, Path),
+        ("Authorization" = String, Header, description = "the result token")),
+    responses((status = 200, body = RunDescription),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json")))]
+pub async fn describe(
+    State(app): State<Arc<App>>,
+    ResultHolder { project }: ResultHolder,
+    Path(path): Path<RunPath>,
+) -> Result<JsonAnswer<RunDescription>, Error> {
+    Ok(JsonAnswer(description(find(&app, &project, &path).await?)))
+}
+
+/// Deletes a run with its result, also while it runs.
+#[utoipa::path(delete, path = "/projects/{project_id}/runs/{run_id}", tag = "runs",
+    params(("project_id" = String, Path), ("run_id" = String, Path),
+        ("Authorization" = String, Header, description = "the result token")),
+    responses((status = 204),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json")))]
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    ResultHolder { project }: ResultHolder,
+    Path(path): Path<RunPath>,
+) -> Result<StatusCode, Error> {
+    let run = find(&app, &project, &path).await?;
+    if !app.cluster.delete_run(&run).await? {
+        return Err(Error::Forbidden);
+    }
+    tracing::info!(project = project.metadata.name, run = run.metadata.name, "deleted a run");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How far a run is.
+#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/status", tag = "runs",
+    params(("project_id" = String, Path), ("run_id" = String, Path),
+        ("Authorization" = String, Header, description = "the result token; for permutations a receipt token too")),
+    responses((status = 200, body = RunStatus),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json")))]
+pub async fn status(
+    State(app): State<Arc<App>>,
+    Reader { project, .. }: Reader,
+    Path(path): Path<RunPath>,
+) -> Result<JsonAnswer<RunStatus>, Error> {
+    let run = find(&app, &project, &path).await?;
+    Ok(JsonAnswer(run_status::describe(&project, &run)))
+}
+
+async fn find(app: &App, project: &LinkageProject, path: &RunPath) -> Result<LinkageRun, Error> {
+    app.cluster.run(project, &path.run_id).await?.ok_or(Error::Forbidden)
+}
+
+fn description(run: LinkageRun) -> RunDescription {
+    RunDescription {
+        run_id: run.name_any(),
+        threshold: run.spec.threshold,
+        name: run.spec.title,
+        notes: run.spec.notes,
+    }
+}
+
+impl NewRun {
+    /// The resource, which goes when its project goes.
+    fn into_resource(self, project: &LinkageProject) -> Result<LinkageRun, Error> {
+        let threshold = self.threshold;
+        if !(threshold > 0.0 && threshold <= 1.0) {
+            return Err(Error::Invalid(format!(
+                "threshold is {threshold}; it must be above 0 and at most 1"
+            )));
+        }
+        let spec = LinkageRunSpec {
+            project_ref: ProjectReference { name: project.name_any() },
+            threshold,
+            title: text::name(self.name)?,
+            notes: text::notes(self.notes)?,
+            suspend: false,
+            shards: None,
+            resources: None,
+            scheduling: None,
+            active_deadline_seconds: None,
+            ttl_seconds_after_finished: None,
+        };
+        let mut run = LinkageRun::new(&text::fresh_id(), spec);
+        run.metadata.owner_references = project.owner_ref(&()).map(|owner| vec![owner]);
+        run.metadata.labels = Some(
+            [
+                (labels::MANAGED_BY.to_owned(), labels::API.to_owned()),
+                (labels::PROJECT.to_owned(), project.name_any()),
+            ]
+            .into(),
+        );
+        Ok(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn project() -> LinkageProject {
+        serde_json::from_value(json!({
+            "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageProject",
+            "metadata": {"name": "p", "uid": "u"},
+            "spec": {"resultType": "Groups", "parties": [{"name": "a"}, {"name": "b"}]}
+        }))
+        .unwrap()
+    }
+
+    fn resource(body: Value) -> Result<LinkageRun, String> {
+        let wanted: NewRun = serde_json::from_value(body).map_err(|error| error.to_string())?;
+        wanted.into_resource(&project()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_run_belongs_to_its_project() {
+        let run = resource(json!({"threshold": 1, "name": "n", "notes": "m"})).unwrap();
+        assert_eq!(run.spec.project_ref.name, "p");
+        assert_eq!(run.labels()[labels::PROJECT], "p");
+        assert_eq!(run.labels()[labels::MANAGED_BY], labels::API);
+        let owner = &run.owner_references()[0];
+        assert_eq!((owner.kind.as_str(), owner.uid.as_str()), ("LinkageProject", "u"));
+        let described = serde_json::to_value(description(run.clone())).unwrap();
+        let expected = json!({"run_id": run.name_any(), "threshold": 1.0, "name": "n", "notes": "m"});
+        assert_eq!(described, expected);
+    }
+
+    #[test]
+    fn a_threshold_that_cannot_be_is_refused() {
+        for threshold in [json!(0), json!(-0.0), json!(1.000001), json!(-1e300), json!(1e308)] {
+            let error = resource(json!({ "threshold": threshold })).unwrap_err();
+            assert!(error.contains("above 0 and at most 1"), "{threshold}: {error}");
+        }
+        for threshold in [json!("0.8"), json!(null), json!(true), json!([0.8])] {
+            assert!(resource(json!({ "threshold": threshold })).is_err(), "{threshold}");
+        }
+        assert!(resource(json!({})).unwrap_err().contains("threshold"));
+        assert!(serde_json::from_str::<NewRun>(r#"{"threshold": 1e999}"#).is_err());
+    }
+}

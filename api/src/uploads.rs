@@ -1,0 +1,298 @@
+//! Uploads of encodings: streamed to the store, checked while they pass, then claimed for their party.
+//!
+//! An upload runs as a task of its own: when its connection breaks, the task sees the body end with an error and
+//! removes what it stored. A refused upload leaves nothing behind, and its token usable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json as JsonAnswer;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::CONTENT_ENCODING;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use crds::contribution::{ENCODING_SIZE_MISMATCH, PartyData, Refusal};
+use crds::tokens::Role;
+use crds::{Blocking, PartyState};
+use metrics::{counter, gauge};
+use scorer::ingest::{self, Announced, Expectations, IngestError};
+use scorer::summary::Contribution;
+use serde::Serialize;
+use tracing::Instrument;
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::auth::Uploader;
+use crate::body::{self, LimitedBody};
+use crate::claims::{self, Claim, Place};
+use crate::error::{Error, Problem};
+use crate::{projects, text};
+
+/// For how long the rest of a refused body is read, so that the client gets to see the answer.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Most bytes of an encoding that may be announced; whether they can be linked is another matter.
+const MAX_HASH_SIZE: u32 = 1024;
+
+/// An upload that was taken in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Uploaded {
+    /// Always `Updated`.
+    message: &'static str,
+    /// With permutations it opens the party's own permutation.
+    receipt_token: String,
+    /// The encodings are of a size that cannot be linked: why. The party must upload again, with the same token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+/// Uploads a party's encodings as JSON: `{"clks": [base64, …]}`, `{"clknblocks": [[base64, block, …], …]}`, or
+/// `{"encodings": …}` with optional `"blocks"`.
+#[utoipa::path(post, path = "/projects/{project_id}/clks", tag = "uploads",
+    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "an update token")),
+    request_body(content = serde_json::Value, content_type = "application/json"),
+    responses((status = 201, body = Uploaded),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json")))]
+pub async fn json(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<(StatusCode, JsonAnswer<Uploaded>), Error> {
+    receive(app, Form::Json, request).await
+}
+
+/// Uploads a party's encodings as raw bytes, one encoding after the other.
+#[utoipa::path(post, path = "/projects/{project_id}/binaryclks", tag = "uploads",
+    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "an update token"),
+        ("Hash-Count" = u64, Header, description = "how many encodings there are"),
+        ("Hash-Size" = u32, Header, description = "bytes of one encoding")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, body = Uploaded),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json")))]
+pub async fn binary(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<(StatusCode, JsonAnswer<Uploaded>), Error> {
+    receive(app, Form::Binary, request).await
+}
+
+/// Temporary credentials for putting objects into the store: not offered by this installation.
+#[utoipa::path(get, path = "/projects/{project_id}/authorize-external-upload", tag = "uploads",
+    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "an update token")),
+    responses((status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 500, body = Problem, content_type = "application/problem+json", description = "switched off")))]
+pub async fn authorize_external(_: Uploader) -> Error {
+    Error::SwitchedOff("uploading by way of an object store")
+}
+
+/// How the encodings are written in the body.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Json,
+    Binary,
+}
+
+async fn receive(
+    app: Arc<App>,
+    form: Form,
+    request: Request,
+) -> Result<(StatusCode, JsonAnswer<Uploaded>), Error> {
+    let (parts, body) = request.into_parts();
+    let upload = {
+        let app = app.clone();
+        async move {
+            gauge!("linkage_api_uploads_in_progress").increment(1);
+            let answer = take_in(&app, form, parts, body).await;
+            gauge!("linkage_api_uploads_in_progress").decrement(1);
+            answer
+        }
+    };
+    let task = app.uploads.spawn(upload.in_current_span());
+    let uploaded = task.await.map_err(|error| Error::Internal(format!("an upload failed: {error}")))??;
+    Ok((StatusCode::CREATED, JsonAnswer(uploaded)))
+}
+
+async fn take_in(app: &Arc<App>, form: Form, mut parts: Parts, body: Body) -> Result<Uploaded, Error> {
+    let mut body =
+        LimitedBody::new(&parts.headers, body, app.limits.max_upload_bytes, app.limits.read_timeout);
+    let answer = async {
+        let uploader = Uploader::from_request_parts(&mut parts, app).await?;
+        store_and_claim(app, form, &parts.headers, &uploader, &mut body).await
+    };
+    let answer = answer.await;
+    counter!("linkage_api_uploaded_bytes_total").increment(body.received());
+    if answer.is_err() {
+        body.drain(DRAIN).await;
+    }
+    answer
+}
+
+async fn store_and_claim(
+    app: &App,
+    form: Form,
+    headers: &HeaderMap,
+    uploader: &Uploader,
+    body: &mut LimitedBody,
+) -> Result<Uploaded, Error> {
+    let place = Place::new(uploader);
+    check(uploader, place.party())?;
+    let prefix = fresh_prefix(uploader);
+    let warning = match store(app, form, headers, uploader, body, &prefix).await? {
+        Ok(contribution) => claim(app, uploader, &place, &prefix, contribution).await?,
+        Err(broken) => reject(app, uploader, &place, broken).await?,
+    };
+    let receipt_token = app.judge.token(&uploader.project, Role::Receipt(place.party()));
+    Ok(Uploaded { message: "Updated", receipt_token, warning })
+}
+
+/// Refuses at once what will be refused in the end.
+fn check(uploader: &Uploader, party: &str) -> Result<(), Error> {
+    match projects::party_status(&uploader.project, party) {
+        Some(status) if status.state == PartyState::Contributed => Err(Error::AlreadyContributed),
+        _ => Ok(()),
+    }
+}
+
+fn fresh_prefix(uploader: &Uploader) -> String {
+    let uid = uploader.project.metadata.uid.as_deref().unwrap_or_default();
+    format!("projects/{uid}/parties/{}/{}/", uploader.party, text::fresh_id())
+}
+
+/// Stores the encodings. The outer error is about the request, the inner one about its data.
+async fn store(
+    app: &App,
+    form: Form,
+    headers: &HeaderMap,
+    uploader: &Uploader,
+    body: &mut LimitedBody,
+    prefix: &str,
+) -> Result<Result<Contribution, IngestError>, Error> {
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(Error::UnsupportedMediaType("sent as it is, without a Content-Encoding"));
+    }
+    let expected = Expectations {
+        blocking: uploader.project.spec.blocking == Blocking::ByBlockId,
+        // the claim judges the size: it knows those of the other parties as well
+        encoding_bytes: None,
+        limits: ingest::Limits {
+            min_encoding_bytes: app.limits.min_encoding_bytes,
+            max_encoding_bytes: app.limits.max_encoding_bytes,
+            ..ingest::Limits::default()
+        },
+    };
+    Ok(match form {
+        Form::Json => {
+            body::expect_media_type(headers, body::JSON)?;
+            ingest::json(body, &expected, &app.store, prefix).await
+        }
+        Form::Binary => {
+            body::expect_media_type(headers, body::BINARY)?;
+            ingest::binary(body, announced(headers)?, &expected, &app.store, prefix).await
+        }
+    })
+}
+
+/// What the headers of a binary upload say.
+fn announced(headers: &HeaderMap) -> Result<Announced, Error> {
+    let number = |name: &str, range: std::ops::RangeInclusive<u64>| {
+        let text = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+        let digits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+        let value = text.parse().ok().filter(|value| digits && range.contains(value));
+        let expected = format!("{name} must be a whole number from {} to {}", range.start(), range.end());
+        value.ok_or(Error::Invalid(expected))
+    };
+    let records = number("Hash-Count", 1..=u64::from(u32::MAX))?;
+    let size = number("Hash-Size", 1..=u64::from(MAX_HASH_SIZE))?;
+    Ok(Announced { records: Some(records), encoding_bytes: u32::try_from(size).unwrap_or(MAX_HASH_SIZE) })
+}
+
+/// Claims stored data; tells why it cannot be linked, if it cannot. What is not claimed is removed again.
+async fn claim(
+    app: &App,
+    uploader: &Uploader,
+    place: &Place,
+    prefix: &str,
+    contribution: Contribution,
+) -> Result<Option<String>, Error> {
+    let Contribution { encodings, blocks, records, encoding_bytes, sha256 } = contribution;
+    let data = PartyData { records, encoding_bytes, encodings, blocks, sha256 };
+    let Claim { verdict, keeps_objects } = claims::claim(app, place, &data).await;
+    if !keeps_objects && let Err(error) = app.store.delete_prefix(prefix).await {
+        tracing::warn!(%error, prefix, "the objects of an upload that does not count are left in the store");
+    }
+    match verdict? {
+        None => {
+            tracing::info!(
+                project = uploader.project.metadata.name,
+                party = place.party(),
+                records,
+                "contributed"
+            );
+            Ok(None)
+        }
+        Some(refusal) => Ok(Some(announce(app, uploader, place, refusal).await)),
+    }
+}
+
+/// Answers data that was not stored, and makes the reason known on the project.
+async fn reject(
+    app: &App,
+    uploader: &Uploader,
+    place: &Place,
+    broken: IngestError,
+) -> Result<Option<String>, Error> {
+    let refusal = Refusal { reason: format!("{:?}", broken.reason()), message: broken.to_string() };
+    let error = match broken {
+        IngestError::EncodingSize(_) => {
+            let refusal = Refusal { reason: ENCODING_SIZE_MISMATCH.into(), ..refusal };
+            claims::refuse(app, place, &refusal).await?;
+            return Ok(Some(announce(app, uploader, place, refusal).await));
+        }
+        IngestError::Body(error) => {
+            return Err(error.downcast::<Error>().map_or(Error::Aborted, |error| *error));
+        }
+        IngestError::Store(error) => return Err(error.into()),
+        IngestError::BlocksMissing | IngestError::BlocksUnexpected => {
+            Error::BlocksMismatch(refusal.message.clone())
+        }
+        _ => Error::Invalid(refusal.message.clone()),
+    };
+    claims::note(app, place, &refusal).await;
+    announce(app, uploader, place, refusal).await;
+    Err(error)
+}
+
+/// Makes it known why data was not accepted; gives the message.
+async fn announce(app: &App, uploader: &Uploader, place: &Place, refusal: Refusal) -> String {
+    counter!("linkage_api_uploads_refused_total", "reason" => refusal.reason.clone()).increment(1);
+    claims::warn(app, &uploader.project, place, &refusal).await;
+    refusal.message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn announced_by(count: &str, size: &str) -> Result<Announced, Error> {
+        let mut headers = HeaderMap::new();
+        headers.insert("hash-count", count.parse().unwrap());
+        headers.insert("hash-size", size.parse().unwrap());
+        announced(&headers)
+    }
+
+    #[test]
+    fn the_headers_of_a_binary_upload_are_numbers_in_range() {
+        let expected = Announced { records: Some(5000), encoding_bytes: 128 };
+        assert_eq!(announced_by("5000", " 128 ").unwrap(), expected);
+        let refused = ["0", "-1", "+1", "1.5", "", "0x10", "1e3", "99999999999999999999999999"];
+        for number in refused {
+            assert!(matches!(announced_by(number, "128"), Err(Error::Invalid(_))), "{number}");
+            assert!(matches!(announced_by("10", number), Err(Error::Invalid(_))), "{number}");
+        }
+        assert!(announced_by("10", "1025").unwrap_err().to_string().contains("Hash-Size"));
+        assert!(announced_by("4294967296", "8").unwrap_err().to_string().contains("Hash-Count"));
+        assert!(announced(&HeaderMap::new()).is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! What happens on real connections: broken off, refused in the middle, finished while the service stops.
+
+use std::time::Duration;
+
+use api::serve::serve;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::service::{Service, clks};
+
+/// How long a condition is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Server {
+    address: std::net::SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+async fn start(service: &Service) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let rest = service.rest.clone();
+    let stopped = async {
+        let _sender_is_gone = stopped.await;
+    };
+    let served = tokio::spawn(async move { serve(listener, rest, stopped, PATIENCE).await });
+    Server { address, stop, served }
+}
+
+fn head(project: &str, token: &str, length: usize) -> String {
+    format!(
+        "POST /api/v1//projects/{project}/clks HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    )
+}
+
+async fn read_all(stream: &mut TcpStream) -> String {
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_whose_connection_breaks_leaves_nothing() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let server = start(&service).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let body = clks(1000, 128);
+    stream.write_all(head(&project.id, &project.update[0], body.len()).as_bytes()).await.unwrap();
+    stream.write_all(&body.as_bytes()[..100_000]).await.unwrap();
+    until(|| !service.app.uploads.is_empty() && !service.objects().is_empty()).await;
+    drop(stream);
+    until(|| service.app.uploads.is_empty()).await;
+    assert_eq!(service.objects(), [""; 0]);
+    assert_eq!(service.upload(&project.id, &project.update[0], body).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_everything_first_gets_to_see_the_refusal() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let server = start(&service).await;
+    let body = vec![b'x'; 30 << 20];
+    for token in ["wrong", &project.update[0]] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(head(&project.id, token, body.len()).as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let answer = read_all(&mut stream).await;
+        let expected = if token == "wrong" { "HTTP/1.1 403" } else { "HTTP/1.1 413" };
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_in_progress_is_finished_when_the_service_stops() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let server = start(&service).await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let body = clks(100, 128);
+    let (first, rest) = body.as_bytes().split_at(1000);
+    stream.write_all(head(&project.id, &project.update[0], body.len()).as_bytes()).await.unwrap();
+    stream.write_all(first).await.unwrap();
+    until(|| !service.app.uploads.is_empty()).await;
+    server.stop.send(()).unwrap();
+    until(|| std::net::TcpStream::connect(server.address).is_err()).await;
+    assert_eq!(read_all(&mut idle).await, "");
+    stream.write_all(rest).await.unwrap();
+    let answer = read_all(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    tokio::time::timeout(PATIENCE, server.served).await.unwrap().unwrap();
+}

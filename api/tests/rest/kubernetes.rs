@@ -1,0 +1,169 @@
+//! As much of the Kubernetes API as the service uses, in memory; it can be made to fail.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::body::Body;
+use axum::http::{Method, Request, Response, StatusCode};
+use kube::Client;
+use serde_json::{Value, json};
+
+/// The one namespace.
+pub const NAMESPACE: &str = "linkage";
+
+/// A handle on the API; clones share what is in it.
+#[derive(Clone, Default)]
+pub struct Kubernetes(Arc<Mutex<Objects>>);
+
+/// What happens just before a status is written.
+type BeforeWrite = Box<dyn FnMut(&mut Objects) + Send>;
+
+#[derive(Default)]
+pub struct Objects {
+    /// By plural and name.
+    pub resources: BTreeMap<(String, String), Value>,
+    pub events: Vec<Value>,
+    versions: u64,
+    /// All requests fail.
+    pub away: bool,
+    /// So many writes of a status are done, but answered with an error.
+    pub lost_answers: u32,
+    pub before_write: Option<BeforeWrite>,
+}
+
+impl Kubernetes {
+    pub fn client(&self) -> Client {
+        let this = self.clone();
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let this = this.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect_bytes().await?;
+                let (status, answer) = this.objects().answer(&parts.method, parts.uri.path(), &body);
+                let response = Response::builder().status(status).body(Body::from(answer.to_string()));
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(response?)
+            }
+        });
+        Client::new(service, NAMESPACE)
+    }
+
+    pub fn objects(&self) -> MutexGuard<'_, Objects> {
+        self.0.lock().unwrap()
+    }
+
+    pub fn project(&self, name: &str) -> Value {
+        self.objects().resources[&("linkageprojects".into(), name.into())].clone()
+    }
+
+    /// Changes a resource as somebody else would.
+    pub fn change(&self, plural: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        self.objects().change(plural, name, change);
+    }
+}
+
+impl Objects {
+    pub fn change(&mut self, plural: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let version = self.next_version();
+        let resource = self.resources.get_mut(&(plural.into(), name.into())).unwrap();
+        change(resource);
+        resource["metadata"]["resourceVersion"] = version;
+    }
+
+    pub fn create(&mut self, plural: &str, mut resource: Value) -> Value {
+        let name = resource["metadata"]["name"].as_str().unwrap().to_owned();
+        let version = self.next_version();
+        let metadata = resource["metadata"].as_object_mut().unwrap();
+        metadata.insert("uid".into(), json!(format!("uid-{}", self.versions)));
+        metadata.insert("namespace".into(), json!(NAMESPACE));
+        metadata.insert(
+            "creationTimestamp".into(),
+            json!(format!("2030-01-01T00:00:{:02}Z", self.versions % 60)),
+        );
+        metadata.insert("resourceVersion".into(), version);
+        self.resources.insert((plural.into(), name), resource.clone());
+        resource
+    }
+
+    fn next_version(&mut self) -> Value {
+        self.versions += 1;
+        json!(self.versions.to_string())
+    }
+
+    fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> (StatusCode, Value) {
+        if self.away {
+            return failure(503, "away");
+        }
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        match (method.as_str(), &segments[5..]) {
+            ("POST", ["events"]) => {
+                self.events.push(body.clone());
+                (StatusCode::CREATED, body)
+            }
+            ("POST", [plural]) => (StatusCode::CREATED, self.create(plural, body)),
+            ("GET", [plural]) => (StatusCode::OK, self.list(plural)),
+            ("GET", [plural, name]) => self.get(plural, name),
+            ("PUT", [plural, name, "status"]) => self.replace_status(plural, name, &body),
+            ("DELETE", [plural, name]) => self.delete(plural, name, &body),
+            ("PATCH", ["events", _]) => (StatusCode::OK, body),
+            _ => failure(405, path),
+        }
+    }
+
+    fn list(&self, plural: &str) -> Value {
+        let items: Vec<_> =
+            self.resources.iter().filter(|(key, _)| key.0 == plural).map(|(_, item)| item).collect();
+        json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items})
+    }
+
+    fn get(&self, plural: &str, name: &str) -> (StatusCode, Value) {
+        match self.resources.get(&(plural.into(), name.into())) {
+            Some(found) => (StatusCode::OK, found.clone()),
+            None => failure(404, name),
+        }
+    }
+
+    fn replace_status(&mut self, plural: &str, name: &str, body: &Value) -> (StatusCode, Value) {
+        if let Some(mut hook) = self.before_write.take() {
+            hook(self);
+            self.before_write.get_or_insert(hook);
+        }
+        let (status, current) = self.get(plural, name);
+        if status != StatusCode::OK {
+            return (status, current);
+        }
+        if current["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"] {
+            return failure(409, "the object has been modified");
+        }
+        self.change(plural, name, |resource| resource["status"] = body["status"].clone());
+        if self.lost_answers > 0 {
+            self.lost_answers -= 1;
+            return failure(504, "lost");
+        }
+        self.get(plural, name)
+    }
+
+    /// As with a finalizer: the resource stays, marked as deleted.
+    fn delete(&mut self, plural: &str, name: &str, options: &Value) -> (StatusCode, Value) {
+        let (status, current) = self.get(plural, name);
+        if status == StatusCode::OK {
+            assert_eq!(options["preconditions"]["uid"], current["metadata"]["uid"]);
+            assert_eq!(options["propagationPolicy"], "Background");
+            self.change(plural, name, |r| r["metadata"]["deletionTimestamp"] = json!("2030-01-01T00:00:00Z"));
+        }
+        self.get(plural, name)
+    }
+}
+
+fn failure(code: u16, message: &str) -> (StatusCode, Value) {
+    let reason = match code {
+        404 => "NotFound",
+        405 => "MethodNotAllowed",
+        409 => "Conflict",
+        504 => "Timeout",
+        _ => "ServiceUnavailable",
+    };
+    let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+        "message": message, "reason": reason});
+    (StatusCode::from_u16(code).unwrap(), body)
+}

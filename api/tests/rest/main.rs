@@ -1,0 +1,13 @@
+//! The REST service as its clients see it, before a Kubernetes API in memory and a store in a directory.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod connections;
+mod kubernetes;
+mod projects;
+mod results;
+mod robustness;
+mod runs;
+mod service;
+mod tokens;
+mod uploads;

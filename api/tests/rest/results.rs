@@ -1,0 +1,103 @@
+//! Downloading results: the state is told before the token is judged, and each token opens what is its own.
+
+use crds::tokens::Role;
+use serde_json::{Value, json};
+
+use crate::service::{Created, Service};
+
+/// Completes a run with these result objects.
+fn complete(service: &Service, run: &str, objects: &[(&str, Value)]) {
+    let results = objects.iter().map(|(name, content)| {
+        let key = format!("runs/{run}/result/{name}.json");
+        let path = service.store.path().join(&key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content.to_string()).unwrap();
+        json!({"name": name, "key": key, "bytes": content.to_string().len(), "sha256": ""})
+    });
+    let results: Vec<_> = results.collect();
+    service.kubernetes.change("linkageruns", run, |resource| {
+        resource["status"] = json!({"stage": "Complete", "results": results});
+    });
+}
+
+async fn project_with_run(service: &Service, result_type: &str) -> (Created, String, String) {
+    let project = service.create_of_type(result_type).await;
+    let run = service.create_run(&project).await;
+    let path = format!("/projects/{}/runs/{run}/result", project.id);
+    (project, run, path)
+}
+
+#[tokio::test]
+async fn the_state_is_told_before_the_token_is_judged() {
+    let service = Service::new();
+    let (project, run, path) = project_with_run(&service, "groups").await;
+    service.call("GET", &path, None, Value::Null).await.problem(400);
+    for token in [project.result.as_str(), "wrong"] {
+        service.get(&path, token).await.problem(404);
+    }
+    service
+        .kubernetes
+        .change("linkageruns", &run, |resource| resource["status"] = json!({"stage": "Failed"}));
+    for token in [project.result.as_str(), "wrong"] {
+        service.get(&path, token).await.problem(500);
+    }
+    complete(&service, &run, &[("groups", json!({"groups": []}))]);
+    for token in ["wrong", &project.update[0], &service.token(&project.id, Role::Receipt("party-1"))] {
+        service.get(&path, token).await.problem(403);
+    }
+}
+
+#[tokio::test]
+async fn groups_and_scores_are_for_the_result_token() {
+    let service = Service::new();
+    for name in ["groups", "similarity_scores"] {
+        let (project, run, path) = project_with_run(&service, name).await;
+        let content = json!({ name: [[[0, 1], [1, 5]]] });
+        complete(&service, &run, &[(name, content.clone())]);
+        let answer = service.get(&path, &project.result).await;
+        assert_eq!((answer.status.as_u16(), &answer.body), (200, &content));
+        assert_eq!(answer.headers["content-type"], "application/json");
+        assert_eq!(answer.headers["content-length"], content.to_string().len().to_string());
+    }
+}
+
+#[tokio::test]
+async fn each_party_gets_its_own_permutation_and_the_analyst_the_mask() {
+    let service = Service::new();
+    let (project, run, path) = project_with_run(&service, "permutations").await;
+    let mut receipts = Vec::new();
+    for token in &project.update {
+        let answer = service.upload(&project.id, token, crate::service::clks(2, 64)).await;
+        receipts.push(answer.body["receipt_token"].as_str().unwrap().to_owned());
+    }
+    let objects = [
+        ("mask", json!({"mask": [0, 1]})),
+        ("permutation-0", json!({"permutation": [1, 0], "rows": 2})),
+        ("permutation-1", json!({"permutation": [0, 1], "rows": 2})),
+    ];
+    complete(&service, &run, &objects);
+    for (token, object) in [&project.result, &receipts[0], &receipts[1]].into_iter().zip(&objects) {
+        assert_eq!(service.get(&path, token).await.body, object.1);
+        assert_eq!(service.get(&format!("/projects/{}", project.id), token).await.status, 200);
+        assert_eq!(
+            service.get(&format!("/projects/{}/runs/{run}/status", project.id), token).await.status,
+            200
+        );
+    }
+    for path in [path.clone(), format!("/projects/{}", project.id)] {
+        service.get(&path, &project.update[0]).await.problem(403);
+    }
+    service.get(&format!("/projects/{}/runs", project.id), &receipts[0]).await.problem(403);
+    let project_path = format!("/projects/{}", project.id);
+    service.call("DELETE", &project_path, Some(&receipts[0]), Value::Null).await.problem(403);
+}
+
+#[tokio::test]
+async fn a_result_that_is_gone_is_an_internal_error() {
+    let service = Service::new();
+    let (project, run, path) = project_with_run(&service, "groups").await;
+    complete(&service, &run, &[("groups", json!({"groups": []}))]);
+    std::fs::remove_dir_all(service.store.path().join("runs")).unwrap();
+    let detail = service.get(&path, &project.result).await.problem(500);
+    assert!(!detail.contains("runs/"), "{detail}");
+}

@@ -1,0 +1,91 @@
+//! Odd requests, and surroundings that are away.
+
+use axum::body::Body;
+use axum::http::Request;
+use futures::stream;
+use serde_json::{Value, json};
+
+use crate::service::{Service, clks};
+
+#[tokio::test]
+async fn runs_of_slashes_count_as_one() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    assert_eq!(service.call("GET", "//projects", None, Value::Null).await.status, 200);
+    assert_eq!(service.get(&format!("///projects//{}", project.id), &project.result).await.status, 200);
+}
+
+#[tokio::test]
+async fn errors_of_the_framework_are_problems_too() {
+    let service = Service::new();
+    service.call("GET", "/unknown", None, Value::Null).await.problem(404);
+    service.call("GET", "/projects/", None, Value::Null).await.problem(404);
+    service.send(Request::get("/").body(Body::empty()).unwrap()).await.problem(404);
+    let refused = service.call("PUT", "/projects", None, Value::Null).await;
+    refused.problem(405);
+    let allowed = refused.headers["allow"].to_str().unwrap();
+    assert!(allowed.contains("GET") && allowed.contains("POST"), "{allowed}");
+    let text = Request::post("/api/v1/projects").body(Body::from("{}")).unwrap();
+    service.send(text).await.problem(415);
+    let large = json!({"schema": {"a": "x".repeat(2 << 20)}, "result_type": "groups"});
+    service.call("POST", "/projects", None, large).await.problem(413);
+    service.call("POST", "/projects", None, json!([])).await.problem(400);
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_id_of_its_request() {
+    let service = Service::new();
+    let fresh = service.call("GET", "/version", None, Value::Null).await;
+    assert_eq!(fresh.headers["x-request-id"].len(), 16);
+    let given = Request::get("/api/v1/nowhere").header("x-request-id", "abc-1").body(Body::empty()).unwrap();
+    assert_eq!(service.send(given).await.headers["x-request-id"], "abc-1");
+}
+
+#[tokio::test]
+async fn while_kubernetes_is_away_it_is_503_and_clients_may_try_again() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    service.kubernetes.objects().away = true;
+    let path = format!("/projects/{}", project.id);
+    let calls = [
+        service.call("GET", "/status", None, Value::Null).await,
+        service.call("GET", "/projects", None, Value::Null).await,
+        service.call("POST", "/projects", None, json!({"schema": {}, "result_type": "groups"})).await,
+        service.get(&path, &project.result).await,
+        service.upload(&project.id, &project.update[0], clks(2, 64)).await,
+    ];
+    for answer in calls {
+        answer.problem(503);
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    service.kubernetes.objects().away = false;
+    assert_eq!(service.get(&path, &project.result).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_upload_that_cannot_be_claimed_leaves_nothing_and_may_be_tried_again() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let kubernetes = service.kubernetes.clone();
+    let body = stream::once(async move {
+        kubernetes.objects().away = true;
+        Ok::<_, std::io::Error>(clks(2, 64))
+    });
+    service.upload(&project.id, &project.update[0], Body::from_stream(body)).await.problem(503);
+    assert_eq!(service.objects(), [""; 0]);
+    service.kubernetes.objects().away = false;
+    assert_eq!(service.upload(&project.id, &project.update[0], clks(2, 64)).await.status, 201);
+}
+
+#[tokio::test]
+async fn objects_that_may_have_been_claimed_stay() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    service.kubernetes.objects().before_write =
+        Some(Box::new(|objects| (objects.away, objects.lost_answers) = (true, 1)));
+    service.upload(&project.id, &project.update[0], clks(2, 64)).await.problem(503);
+    service.kubernetes.objects().away = false;
+    let key = service.party(&project.id, 0)["encodings"].as_str().unwrap().to_owned();
+    assert!(service.store.path().join(key).exists());
+    service.upload(&project.id, &project.update[0], clks(2, 64)).await.problem(403);
+}

@@ -1,0 +1,78 @@
+//! Creating, describing, listing and deleting runs, and how far they are.
+
+use serde_json::{Value, json};
+
+use crate::service::Service;
+
+#[tokio::test]
+async fn a_run_is_created_described_listed_and_deleted() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let runs = format!("/projects/{}/runs", project.id);
+    let wanted = json!({"threshold": 0.95, "name": "n", "notes": "m"});
+    let created = service.call("POST", &runs, Some(&project.result), wanted).await;
+    assert_eq!(created.status, 201);
+    let id = created.body["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(created.body, json!({"run_id": id, "threshold": 0.95, "name": "n", "notes": "m"}));
+    let path = format!("{runs}/{id}");
+    assert_eq!(service.get(&path, &project.result).await.body, created.body);
+    let listed = service.get(&runs, &project.result).await.body;
+    assert_eq!(listed, json!([{"run_id": id, "time_added": "2030-01-01T00:00:02Z", "state": "created"}]));
+
+    assert_eq!(service.call("DELETE", &path, Some(&project.result), Value::Null).await.status, 204);
+    service.call("DELETE", &path, Some(&project.result), Value::Null).await.problem(403);
+    service.get(&path, &project.result).await.problem(403);
+    service.get(&format!("{path}/status"), &project.result).await.problem(403);
+    assert_eq!(service.get(&runs, &project.result).await.body, json!([]));
+}
+
+#[tokio::test]
+async fn a_threshold_out_of_range_is_400() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let runs = format!("/projects/{}/runs", project.id);
+    for threshold in [json!(0), json!(1.5), json!(-1), json!("0.8"), json!(null)] {
+        let body = json!({ "threshold": threshold });
+        let detail = service.call("POST", &runs, Some(&project.result), body).await.problem(400);
+        assert!(detail.contains("threshold") || detail.contains("f64"), "{detail}");
+    }
+    service.call("POST", &runs, Some(&project.result), json!({})).await.problem(400);
+}
+
+#[tokio::test]
+async fn the_status_follows_the_resource() {
+    let service = Service::new();
+    let project = service.create_of_type("similarity_scores").await;
+    let run = service.create_run(&project).await;
+    let path = format!("/projects/{}/runs/{run}/status", project.id);
+    let waiting = service.get(&path, &project.result).await.body;
+    assert_eq!((&waiting["state"], &waiting["stages"]), (&json!("created"), &json!(2)));
+    assert_eq!(waiting["current_stage"]["description"], "waiting for CLKs");
+    service.kubernetes.change("linkageruns", &run, |resource| {
+        resource["status"] = json!({
+            "stage": "Scoring", "startTime": "2030-01-01T00:01:00Z",
+            "progress": {"comparisons": 50, "totalComparisons": 200, "percent": "25%"}
+        });
+    });
+    let running = service.get(&path, &project.result).await.body;
+    assert_eq!(
+        (&running["state"], &running["time_started"]),
+        (&json!("running"), &json!("2030-01-01T00:01:00Z"))
+    );
+    assert_eq!(running["current_stage"]["progress"]["relative"], 0.25);
+}
+
+#[tokio::test]
+async fn a_run_made_with_kubectl_is_its_projects() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    service.kubernetes.objects().create(
+        "linkageruns",
+        json!({
+            "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageRun", "metadata": {"name": "by-hand"},
+            "spec": {"projectRef": {"name": project.id}, "threshold": 0.7}
+        }),
+    );
+    let listed = service.get(&format!("/projects/{}/runs", project.id), &project.result).await.body;
+    assert_eq!(listed[0]["run_id"], "by-hand");
+}

@@ -1,0 +1,15 @@
+//! Labels and annotations on what the operator and the REST service create.
+
+/// Label: the LinkageProject that an object belongs to.
+pub const PROJECT: &str = "pprl.dev/project";
+/// Label: the LinkageRun that an object belongs to.
+pub const RUN: &str = "pprl.dev/run";
+/// Label: what a pod does: `ingest`, `score` or `solve`.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Label: who made an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY`] on what the operator makes.
+pub const OPERATOR: &str = "linkage-operator";
+/// Value of [`MANAGED_BY`] on projects and runs created over REST: they get no tokens Secret, because the
+/// answer that created them handed the tokens out.
+pub const API: &str = "linkage-api";

@@ -1,0 +1,28 @@
+//! The two resource types, `LinkageProject` and `LinkageRun`, and the rules that the operator and the REST
+//! service must agree on: conditions and their reasons, labels, capability tokens, and which upload counts.
+//!
+//! Knows Kubernetes types only: no client, no object store, no encodings.
+
+pub mod conditions;
+pub mod contribution;
+pub mod labels;
+pub mod manifests;
+mod project;
+mod run;
+mod schema;
+pub mod tokens;
+
+pub use project::{
+    Blocking, Encoding, LinkageProject, LinkageProjectSpec, LinkageProjectStatus, Party, PartyState,
+    PartyStatus, ResultType, Retention, Source,
+};
+pub use run::{
+    LinkageRun, LinkageRunSpec, LinkageRunStatus, ProjectReference, ResultStatus, RunProgress, RunStage,
+    Scheduling,
+};
+
+/// The API group of both resources.
+pub const GROUP: &str = "pprl.dev";
+
+/// The finalizer that keeps a resource until its objects and Jobs are gone.
+pub const FINALIZER: &str = "pprl.dev/purge";

@@ -1,0 +1,225 @@
+//! `LinkageRun`: one linkage of a project's data at one threshold.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Links the records of a project at a similarity threshold.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "pprl.dev",
+    version = "v1alpha1",
+    kind = "LinkageRun",
+    plural = "linkageruns",
+    namespaced,
+    cel,
+    status = "LinkageRunStatus",
+    derive = "PartialEq",
+    shortname = "lrun",
+    category = "pprl",
+    doc = "A LinkageRun links the records of a LinkageProject at a similarity threshold. It may be created before \
+           the parties have contributed: it then waits.",
+    validation = Rule::new("size(self.metadata.name) <= 48")
+        .message("metadata.name must have at most 48 characters, because Jobs are named after it"),
+    printcolumn(name = "Project", type_ = "string", json_path = ".spec.projectRef.name"),
+    printcolumn(name = "Threshold", type_ = "number", json_path = ".spec.threshold"),
+    printcolumn(name = "Stage", type_ = "string", json_path = ".status.stage"),
+    printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress.percent",
+        description = "Share of the comparisons done"),
+    printcolumn(name = "Pairs", type_ = "integer", json_path = ".status.pairs"),
+    printcolumn(name = "Groups", type_ = "integer", json_path = ".status.groups"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
+    printcolumn(name = "Message", type_ = "string", priority = "1", json_path = ".status.message"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+)]
+#[x_kube(
+    cel,
+    validation = Rule::new("self.projectRef == oldSelf.projectRef")
+        .message("projectRef cannot be changed; create a new run"),
+    validation = Rule::new("self.threshold == oldSelf.threshold")
+        .message("threshold cannot be changed; create a new run"),
+    validation = Rule::new("has(self.shards) == has(oldSelf.shards) && (!has(self.shards) || self.shards == oldSelf.shards)")
+        .message("shards cannot be changed; create a new run"),
+    validation = Rule::new(
+        "has(self.resources) == has(oldSelf.resources) && (!has(self.resources) || self.resources == oldSelf.resources)"
+    ).message("resources cannot be changed; create a new run"),
+)]
+pub struct LinkageRunSpec {
+    /// The project whose data is linked, in the same namespace.
+    pub project_ref: ProjectReference,
+
+    /// Pairs with a Dice similarity at or above this are kept: above 0, at most 1.
+    #[x_kube(validation = Rule::new("self > 0.0 && self <= 1.0")
+        .message("threshold must be above 0 and at most 1, for example 0.85"))]
+    pub threshold: f64,
+
+    /// A title for people. The REST service's `name`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub title: String,
+
+    /// Notes for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 10240))]
+    pub notes: String,
+
+    /// Set it to stop the run's pods; unset it to go on. Finished shards are kept.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// Into how many shards the comparisons are cut, each a pod. By default chosen from the size of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub shards: Option<i32>,
+
+    /// CPU and memory of each pod. The memory limit bounds what the scorer uses. By default the chart's values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+
+    /// Where and when the pods run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduling: Option<Scheduling>,
+
+    /// Seconds after its start at which a run that is not complete fails. No limit when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub active_deadline_seconds: Option<i64>,
+
+    /// Seconds after its end at which the run is deleted, with its result. Never, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ttl_seconds_after_finished: Option<i64>,
+}
+
+/// Names a project in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectReference {
+    /// The project's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Where and when a run's pods run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scheduling {
+    /// A Kueue LocalQueue: the Jobs carry the label `kueue.x-k8s.io/queue-name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_name: Option<String>,
+
+    /// Priority class of the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority_class_name: Option<String>,
+
+    /// Labels that a node must carry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+
+    /// Taints that the pods tolerate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub tolerations: Vec<Toleration>,
+}
+
+/// How far a run is. Written by the operator alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkageRunStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Suspended, Complete, Failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::conditions")]
+    pub conditions: Vec<Condition>,
+
+    /// What the run is doing, or how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<RunStage>,
+
+    /// Why it is at that stage: the reason of the condition that matters most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+
+    /// The same for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+
+    /// Comparisons done and in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<RunProgress>,
+
+    /// Pairs at or above the threshold, so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<i64>,
+
+    /// Groups found; for permutations the number of matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<i64>,
+
+    /// Into how many shards the comparisons are cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<i32>,
+
+    /// When the first Job was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+
+    /// When the run became complete or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+
+    /// The objects of the result, the main one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<ResultStatus>,
+}
+
+/// What a run is doing, or how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum RunStage {
+    /// Some party has not contributed yet, or there is no project yet.
+    WaitingForParties,
+    /// The pods have not started yet.
+    Queued,
+    /// Records are being compared.
+    Scoring,
+    /// Pairs are being solved and the result written.
+    Solving,
+    /// The result is there.
+    Complete,
+    /// The run will never complete.
+    Failed,
+}
+
+/// Comparisons done and in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunProgress {
+    /// Pairs of records compared so far.
+    pub comparisons: i64,
+    /// Pairs of records to compare in all.
+    pub total_comparisons: i64,
+    /// The share, such as `42%`.
+    pub percent: String,
+}
+
+/// One object of a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResultStatus {
+    /// `groups`, `similarity_scores`, `mask`, or `permutation-` and the number of the data set.
+    pub name: String,
+    /// Key of the object in the store.
+    pub key: String,
+    /// Size in bytes.
+    pub bytes: i64,
+    /// SHA-256, in hex.
+    pub sha256: String,
+}

@@ -1,0 +1,240 @@
+//! How a Job looks: the same for ingest, scoring and solving but for the plan and the number of pods.
+
+use std::collections::BTreeMap;
+
+use crds::{Scheduling, labels};
+use k8s_openapi::api::batch::v1::{
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
+    PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvFromSource, EnvVar,
+    LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
+    SecretEnvSource, SecurityContext, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+use crate::quantity;
+use crate::settings::JobSettings;
+
+/// Port on which the pods of Jobs serve progress and metrics.
+pub const PROGRESS_PORT: u16 = 8080;
+
+/// Exit code by which the scorer says that its input is at fault.
+const EXIT_BAD_INPUT: i32 = 3;
+
+/// How often a pod is tried again, with pauses of 10 s, 20 s, 40 s and so on: some ten minutes in all, so that a
+/// store may be away for a while.
+const RETRIES: i32 = 6;
+
+/// How long a finished Job stays, so that its pods' logs can be read. The run's status does not need it.
+const KEEP_FINISHED_SECONDS: i32 = 3600;
+
+const SCRATCH: &str = "/scratch";
+
+/// What a Job does: the scorer's subcommand, and the name of the component in labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Reads a party's source objects.
+    Ingest,
+    /// Compares records; solves too when there is one shard.
+    Score,
+    /// Merges the shards and solves.
+    Solve,
+}
+
+impl Task {
+    /// `ingest`, `score` or `solve`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Score => "score",
+            Self::Solve => "solve",
+        }
+    }
+
+    fn plan_variable(self) -> &'static str {
+        match self {
+            Self::Ingest => "INGEST_PLAN",
+            Self::Score | Self::Solve => "RUN_PLAN",
+        }
+    }
+}
+
+/// One Job to make.
+pub struct JobOrder {
+    /// The Job's name.
+    pub name: String,
+    /// What it does.
+    pub task: Task,
+    /// The plan, as JSON.
+    pub plan: String,
+    /// How many pods, each with its own index.
+    pub completions: i32,
+    /// Labels that name the project and the run.
+    pub labels: BTreeMap<String, String>,
+    /// The project or run that owns the Job.
+    pub owner: OwnerReference,
+    /// CPU and memory of each pod, if the run says.
+    pub resources: Option<ResourceRequirements>,
+    /// Where and when the pods run, if the run says.
+    pub scheduling: Scheduling,
+}
+
+/// The memory that a pod may use in bytes: its limit, or a default where there is none.
+pub fn memory_limit(resources: Option<&ResourceRequirements>, settings: &JobSettings) -> u64 {
+    const DEFAULT: u64 = 2 << 30;
+    let resources = resources.unwrap_or(&settings.resources);
+    let limit = resources.limits.as_ref().and_then(|limits| limits.get("memory"));
+    limit.and_then(quantity::bytes).unwrap_or(DEFAULT)
+}
+
+/// Builds the Job.
+pub fn build(order: JobOrder, settings: &JobSettings) -> Job {
+    let mut labels = settings.pod_labels.clone();
+    labels.extend(order.labels.clone());
+    labels.insert(labels::MANAGED_BY.into(), labels::OPERATOR.into());
+    labels.insert(labels::COMPONENT.into(), order.task.name().into());
+    let mut job_labels = labels.clone();
+    if let Some(queue) = &order.scheduling.queue_name {
+        job_labels.insert("kueue.x-k8s.io/queue-name".into(), queue.clone());
+    }
+    Job {
+        metadata: ObjectMeta {
+            name: Some(order.name.clone()),
+            labels: Some(job_labels),
+            owner_references: Some(vec![order.owner.clone()]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            completion_mode: Some("Indexed".into()),
+            completions: Some(order.completions),
+            parallelism: Some(order.completions),
+            backoff_limit_per_index: Some(RETRIES),
+            pod_failure_policy: Some(failure_policy()),
+            // Kueue starts suspended Jobs when their turn comes
+            suspend: order.scheduling.queue_name.as_ref().map(|_| true),
+            ttl_seconds_after_finished: Some(KEEP_FINISHED_SECONDS),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
+                spec: Some(pod(order, settings)),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// A disrupted pod costs no retry; bad input ends the Job at once.
+fn failure_policy() -> PodFailurePolicy {
+    PodFailurePolicy {
+        rules: vec![
+            PodFailurePolicyRule {
+                action: "Ignore".into(),
+                on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+                    type_: "DisruptionTarget".into(),
+                    status: "True".into(),
+                }]),
+                ..PodFailurePolicyRule::default()
+            },
+            PodFailurePolicyRule {
+                action: "FailJob".into(),
+                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                    operator: "In".into(),
+                    values: vec![EXIT_BAD_INPUT],
+                    ..PodFailurePolicyOnExitCodesRequirement::default()
+                }),
+                ..PodFailurePolicyRule::default()
+            },
+        ],
+    }
+}
+
+fn pod(order: JobOrder, settings: &JobSettings) -> PodSpec {
+    let scheduling = order.scheduling;
+    PodSpec {
+        restart_policy: Some("Never".into()),
+        service_account_name: Some(settings.service_account_name.clone()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        image_pull_secrets: Some(
+            settings
+                .image_pull_secrets
+                .iter()
+                .map(|name| LocalObjectReference { name: name.clone() })
+                .collect(),
+        ),
+        priority_class_name: scheduling.priority_class_name.or_else(|| settings.priority_class_name.clone()),
+        node_selector: Some(if scheduling.node_selector.is_empty() {
+            settings.node_selector.clone()
+        } else {
+            scheduling.node_selector
+        }),
+        tolerations: Some(if scheduling.tolerations.is_empty() {
+            settings.tolerations.clone()
+        } else {
+            scheduling.tolerations
+        }),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(65532),
+            run_as_group: Some(65532),
+            fs_group: Some(65532),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
+            ..PodSecurityContext::default()
+        }),
+        containers: vec![Container {
+            name: "scorer".into(),
+            image: Some(settings.image.clone()),
+            image_pull_policy: Some(settings.image_pull_policy.clone()),
+            command: Some(vec!["/usr/local/bin/scorer".into(), order.task.name().into()]),
+            env: Some(environment(order.task, order.plan, settings)),
+            env_from: settings.store.credentials_secret.as_ref().map(|name| {
+                vec![EnvFromSource {
+                    secret_ref: Some(SecretEnvSource { name: name.clone(), optional: Some(false) }),
+                    ..EnvFromSource::default()
+                }]
+            }),
+            ports: Some(vec![ContainerPort {
+                name: Some("progress".into()),
+                container_port: i32::from(PROGRESS_PORT),
+                ..ContainerPort::default()
+            }]),
+            resources: Some(order.resources.unwrap_or_else(|| settings.resources.clone())),
+            security_context: Some(SecurityContext {
+                allow_privilege_escalation: Some(false),
+                read_only_root_filesystem: Some(true),
+                capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+                ..SecurityContext::default()
+            }),
+            volume_mounts: Some(vec![VolumeMount {
+                name: "scratch".into(),
+                mount_path: SCRATCH.into(),
+                ..VolumeMount::default()
+            }]),
+            ..Container::default()
+        }],
+        volumes: Some(vec![Volume {
+            name: "scratch".into(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(settings.scratch_size.clone()),
+                ..EmptyDirVolumeSource::default()
+            }),
+            ..Volume::default()
+        }]),
+        ..PodSpec::default()
+    }
+}
+
+fn environment(task: Task, plan: String, settings: &JobSettings) -> Vec<EnvVar> {
+    let set = |name: &str, value: String| EnvVar { name: name.into(), value: Some(value), value_from: None };
+    let mut environment = vec![
+        set(task.plan_variable(), plan),
+        set("STORE_URL", settings.store.url.clone()),
+        set("SCRATCH_DIR", SCRATCH.into()),
+        set("LISTEN", format!("0.0.0.0:{PROGRESS_PORT}")),
+    ];
+    environment.extend(settings.store.endpoint.clone().map(|endpoint| set("STORE_ENDPOINT", endpoint)));
+    environment.extend(settings.store.region.clone().map(|region| set("STORE_REGION", region)));
+    environment
+}

@@ -1,0 +1,250 @@
+use super::*;
+use crate::pods::{PodFailure, PodPhase, PodView};
+use crds::LinkageRun;
+use k8s_openapi::jiff::Timestamp;
+use scorer::progress::{Progress, Stage};
+use scorer::summary::{Failure, FailureReason, ResultObject};
+use serde_json::json;
+
+fn run(spec: serde_json::Value) -> LinkageRun {
+    let mut merged = json!({"projectRef": {"name": "hospitals"}, "threshold": 0.8});
+    merged.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    serde_json::from_value(json!({
+        "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageRun",
+        "metadata": {"name": "first", "uid": "1", "generation": 1}, "spec": merged
+    }))
+    .unwrap()
+}
+
+fn project(states: [&str; 2]) -> LinkageProject {
+    let [a, b] = states;
+    serde_json::from_value(json!({
+        "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageProject", "metadata": {"name": "hospitals", "uid": "2"},
+        "spec": {"resultType": "Groups", "parties": [{"name": "a"}, {"name": "b"}]},
+        "status": {"parties": [
+            {"name": "a", "state": a, "records": 1000, "message": if a == "Rejected" { Some("no good") } else { None }},
+            {"name": "b", "state": b, "records": 1000},
+        ]},
+    }))
+    .unwrap()
+}
+
+fn view() -> RunView {
+    RunView {
+        run: run(json!({})),
+        project: Some(project(["Contributed", "Contributed"])),
+        score: None,
+        finished_shards: 0,
+        solve: None,
+        pods: Vec::new(),
+        summary: Summary::NotRead,
+        now: Timestamp::from_second(1000).unwrap(),
+    }
+}
+
+fn decided(view: &RunView) -> Decision {
+    decide(view, |_| 1)
+}
+
+/// The view of the next reconciliation, after this decision's status was written.
+fn next(mut view: RunView, decision: &Decision) -> RunView {
+    view.run.status = Some(decision.status.clone());
+    view
+}
+
+fn reason(decision: &Decision) -> &str {
+    decision.status.reason.as_deref().unwrap()
+}
+
+fn summary() -> RunSummary {
+    RunSummary {
+        version: 1,
+        records: vec![1000, 1000],
+        comparisons: 1_000_000,
+        pairs: 948,
+        groups: Some(948),
+        scoring_seconds: 0.1,
+        solving_seconds: 0.1,
+        results: vec![ResultObject {
+            name: "groups".into(),
+            key: "runs/1/result/groups.json".into(),
+            bytes: 10,
+            sha256: "ab".into(),
+        }],
+    }
+}
+
+fn pod(component: &str, phase: PodPhase, progress: Option<Progress>) -> PodView {
+    PodView { component: component.into(), phase, progress }
+}
+
+#[test]
+fn waits_for_a_project_that_is_not_there() {
+    let decision = decided(&RunView { project: None, ..view() });
+    assert_eq!((decision.action, reason(&decision)), (Action::None, "ProjectNotFound"));
+    assert_eq!(decision.status.stage, Some(RunStage::WaitingForParties));
+}
+
+#[test]
+fn waits_for_parties_and_names_them() {
+    let decision = decided(&RunView { project: Some(project(["Contributed", "Waiting"])), ..view() });
+    assert_eq!((decision.action, reason(&decision)), (Action::None, "WaitingForParties"));
+    assert!(decision.status.message.unwrap().ends_with("the data of: b"));
+}
+
+#[test]
+fn tells_which_party_was_rejected_and_waits_for_better_data() {
+    let decision = decided(&RunView { project: Some(project(["Rejected", "Waiting"])), ..view() });
+    assert_eq!((decision.action, reason(&decision)), (Action::None, "PartyRejected"));
+    assert_eq!(decision.status.message.as_deref(), Some("party a: no good"));
+    assert!(!is_true(&decision.status.conditions, FAILED));
+}
+
+#[test]
+fn starts_when_all_have_contributed() {
+    let decision = decided(&view());
+    assert_eq!((decision.action, reason(&decision)), (Action::CreateScoreJob, "Queued"));
+    assert_eq!(decision.status.shards, Some(1));
+    assert!(decision.status.start_time.is_some());
+}
+
+#[test]
+fn a_suspended_run_starts_nothing_and_stops_what_runs() {
+    let suspended = RunView { run: run(json!({"suspend": true})), ..view() };
+    let idle = decided(&suspended);
+    assert_eq!((idle.action, reason(&idle)), (Action::None, "Suspended"));
+    assert!(is_true(&idle.status.conditions, SUSPENDED));
+    let running = decided(&RunView { score: Some(JobState::Active), ..suspended });
+    assert_eq!(running.action, Action::DeleteJobs);
+    assert!(!is_true(&running.status.conditions, SUSPENDED));
+    let resumed = decided(&next(view(), &idle));
+    assert_eq!(resumed.action, Action::CreateScoreJob);
+    assert!(!is_true(&resumed.status.conditions, SUSPENDED));
+}
+
+#[test]
+fn progress_never_goes_back() {
+    let scoring =
+        |comparisons| Progress { stage: Stage::Scoring, comparisons, pairs: 7, ..Progress::default() };
+    let with = |pods| RunView { score: Some(JobState::Active), pods, ..view() };
+    let half = decided(&with(vec![pod("score", PodPhase::Running, Some(scoring(500_000)))]));
+    let progress = half.status.progress.clone().unwrap();
+    assert_eq!((progress.comparisons, progress.total_comparisons), (500_000, 1_000_000));
+    assert_eq!(progress.percent, "50%");
+    assert_eq!((half.status.pairs, half.status.stage), (Some(7), Some(RunStage::Scoring)));
+    // the pod is killed, and a new one starts over
+    let again = decided(&next(with(vec![pod("score", PodPhase::Pending, None)]), &half));
+    assert_eq!(again.status.progress, half.status.progress);
+    assert_eq!((again.status.pairs, again.status.stage), (Some(7), Some(RunStage::Scoring)));
+}
+
+#[test]
+fn finished_shards_count_as_their_share() {
+    let running = Progress { stage: Stage::Scoring, comparisons: 1, ..Progress::default() };
+    let view = RunView {
+        score: Some(JobState::Active),
+        finished_shards: 3,
+        pods: vec![pod("score", PodPhase::Running, Some(running))],
+        ..view()
+    };
+    let decision = decide(&view, |_| 4);
+    assert_eq!(decision.status.progress.unwrap().comparisons, 750_001);
+    assert_eq!(decision.status.message.as_deref(), Some("3 of 4 shards are done"));
+}
+
+#[test]
+fn several_shards_are_solved_by_a_second_job() {
+    let scored = RunView { score: Some(JobState::Complete), finished_shards: 4, ..view() };
+    let decision = decide(&scored, |_| 4);
+    assert_eq!((decision.action, decision.status.stage), (Action::CreateSolveJob, Some(RunStage::Solving)));
+    let solving = RunView { solve: Some(JobState::Active), ..scored };
+    assert_eq!(decide(&solving, |_| 4).action, Action::None);
+}
+
+#[test]
+fn the_shards_of_a_run_stay_what_they_were() {
+    let first = decide(&view(), |_| 4);
+    let later = decide(&next(view(), &first), |_| 9);
+    assert_eq!(later.status.shards, Some(4));
+}
+
+#[test]
+fn completes_as_soon_as_the_summary_is_there() {
+    let view = RunView {
+        score: Some(JobState::Active),
+        pods: vec![pod("score", PodPhase::Succeeded, None)],
+        summary: Summary::Present(summary()),
+        ..view()
+    };
+    let decision = decided(&view);
+    assert!(is_true(&decision.status.conditions, COMPLETE));
+    assert_eq!(decision.status.stage, Some(RunStage::Complete));
+    assert_eq!((decision.status.pairs, decision.status.groups), (Some(948), Some(948)));
+    assert_eq!(decision.status.results[0].key, "runs/1/result/groups.json");
+    assert_eq!(decision.status.progress.as_ref().unwrap().percent, "100%");
+    // and is not touched again
+    let later = decided(&next(RunView { now: Timestamp::from_second(2000).unwrap(), ..view }, &decision));
+    assert_eq!((later.action, later.status), (Action::None, decision.status));
+}
+
+#[test]
+fn a_store_that_is_away_is_waited_for() {
+    let view = RunView {
+        score: Some(JobState::Complete),
+        summary: Summary::Unavailable("connection refused".into()),
+        ..view()
+    };
+    let decision = decided(&view);
+    assert_eq!((decision.action, reason(&decision)), (Action::None, "StoreUnavailable"));
+    assert!(decision.look_again <= Duration::from_secs(10));
+}
+
+#[test]
+fn a_summary_that_vanished_is_no_result() {
+    let view = RunView { score: Some(JobState::Complete), summary: Summary::Absent, ..view() };
+    let decision = decided(&view);
+    assert_eq!(reason(&decision), "JobFailed");
+    assert!(is_true(&decision.status.conditions, FAILED));
+}
+
+#[test]
+fn bad_input_fails_the_run_with_the_pods_own_words() {
+    let failure = Failure { reason: FailureReason::CorruptObject, message: "wrong checksum".into() };
+    let view = RunView {
+        score: Some(JobState::Failed("PodFailurePolicy".into())),
+        pods: vec![pod("score", PodPhase::Failed(PodFailure::Told(failure)), None)],
+        ..view()
+    };
+    let decision = decided(&view);
+    assert_eq!((reason(&decision), decision.status.stage), ("InvalidInput", Some(RunStage::Failed)));
+    assert_eq!(decision.status.message.as_deref(), Some("wrong checksum"));
+    assert!(is_true(&decision.status.conditions, FAILED) && !is_true(&decision.status.conditions, COMPLETE));
+}
+
+#[test]
+fn a_deadline_ends_the_run_and_its_pods() {
+    let started = decided(&RunView { run: run(json!({"activeDeadlineSeconds": 60})), ..view() });
+    let running =
+        RunView { run: run(json!({"activeDeadlineSeconds": 60})), score: Some(JobState::Active), ..view() };
+    let early = RunView { now: Timestamp::from_second(1059).unwrap(), ..next(running.clone(), &started) };
+    assert_eq!(decided(&early).action, Action::None);
+    let late = RunView { now: Timestamp::from_second(1060).unwrap(), ..next(running, &started) };
+    let decision = decided(&late);
+    assert_eq!((decision.action, reason(&decision)), (Action::DeleteJobs, "DeadlineExceeded"));
+}
+
+#[test]
+fn a_finished_run_is_deleted_when_its_time_is_over() {
+    let with_ttl = || RunView { run: run(json!({"ttlSecondsAfterFinished": 100})), ..view() };
+    let complete = decided(&RunView {
+        summary: Summary::Present(summary()),
+        score: Some(JobState::Complete),
+        ..with_ttl()
+    });
+    let at = |second| {
+        let view = RunView { now: Timestamp::from_second(second).unwrap(), ..with_ttl() };
+        decided(&next(view, &complete))
+    };
+    assert_eq!((at(1040).action, at(1040).look_again), (Action::None, Duration::from_secs(60)));
+    assert_eq!(at(1100).action, Action::DeleteRun);
+}

@@ -1,0 +1,121 @@
+//! What the administrator sets: flags, environment, and the file that tells how Jobs are made.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Parser;
+use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use scorer::plan::Limits;
+use scorer::store::StoreArgs;
+use serde::Deserialize;
+
+/// Reconciles LinkageProjects and LinkageRuns: starts the Jobs that link records, and writes their status.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Args {
+    /// The namespace whose projects and runs this operator serves.
+    #[arg(long, env = "NAMESPACE")]
+    pub namespace: String,
+
+    /// File that holds the master key, from which all tokens are derived; at least 32 bytes.
+    #[arg(long, env = "MASTER_KEY_FILE", default_value = "/etc/linkage/master-key/key")]
+    pub master_key_file: PathBuf,
+
+    /// YAML file that tells how Jobs are made: image, store, resources, scheduling.
+    #[arg(long, env = "JOB_SETTINGS", default_value = "/etc/linkage/jobs.yaml")]
+    pub job_settings: PathBuf,
+
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(long, env = "LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+
+    /// Where encodings and results are kept.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// How Jobs are made: the chart's values, as the operator reads them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobSettings {
+    /// Image that holds the scorer.
+    pub image: String,
+    /// When the image is pulled.
+    #[serde(default = "if_not_present")]
+    pub image_pull_policy: String,
+    /// Secrets for pulling the image.
+    #[serde(default)]
+    pub image_pull_secrets: Vec<String>,
+    /// ServiceAccount of the pods; it needs no rights and its token is not mounted.
+    pub service_account_name: String,
+    /// The store as the pods reach it.
+    pub store: JobStore,
+    /// CPU and memory of a pod whose run does not say.
+    #[serde(default)]
+    pub resources: ResourceRequirements,
+    /// How much scratch space a pod may fill.
+    #[serde(default = "default_scratch_size")]
+    pub scratch_size: Quantity,
+    /// Labels that nodes must carry, for runs that do not say.
+    #[serde(default)]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that the pods tolerate, for runs that do not say.
+    #[serde(default)]
+    pub tolerations: Vec<Toleration>,
+    /// Priority class of the pods, for runs that do not say.
+    #[serde(default)]
+    pub priority_class_name: Option<String>,
+    /// What is taken in from source objects; uploads have the same limits.
+    #[serde(default)]
+    pub limits: Limits,
+    /// More labels for the pods.
+    #[serde(default)]
+    pub pod_labels: BTreeMap<String, String>,
+    /// How many comparisons one shard has at most, for runs that do not say how many shards they want.
+    #[serde(default = "default_comparisons_per_shard")]
+    pub comparisons_per_shard: u64,
+}
+
+/// The store as the pods reach it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobStore {
+    /// `s3://bucket` or `s3://bucket/prefix`.
+    pub url: String,
+    /// Endpoint of a store that is not AWS.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Region.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without it the pods' own identity is used.
+    #[serde(default)]
+    pub credentials_secret: Option<String>,
+}
+
+impl JobSettings {
+    /// Reads the file that `--job-settings` names.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be read, or is not what this version understands.
+    pub fn read(path: &std::path::Path) -> anyhow::Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_yaml::from_str(&text).with_context(|| format!("{} cannot be understood", path.display()))
+    }
+}
+
+fn if_not_present() -> String {
+    "IfNotPresent".into()
+}
+
+fn default_scratch_size() -> Quantity {
+    Quantity("10Gi".into())
+}
+
+fn default_comparisons_per_shard() -> u64 {
+    200_000_000_000
+}

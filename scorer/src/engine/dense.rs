@@ -1,0 +1,109 @@
+use std::ops::Range;
+
+use super::Error;
+use super::chunk::Chunk;
+use super::executor::{Done, Executor};
+use super::kernel::{Hit, score_tile};
+use super::linkage::Linkage;
+use super::threshold::{Cutoffs, score};
+use super::work::{self, Rectangle};
+use crate::pairs::Pair;
+
+/// One task compares this many records with [`TILE_COLUMNS`] others: enough to be worth a task, few enough that
+/// even if all of them match their pairs take little memory.
+const TILE_ROWS: usize = 256;
+const TILE_COLUMNS: usize = 1024;
+
+/// A part of the work: records that are held in memory, and records that stream past them.
+struct Pass {
+    held: usize,
+    held_records: Range<u32>,
+    streamed: usize,
+    streamed_records: Range<u32>,
+}
+
+impl Pass {
+    /// Holds the shorter side, so that it fits as often as possible and the longer one is read once.
+    fn new(rectangle: Rectangle) -> Self {
+        let Rectangle { dataset0, records0, dataset1, records1 } = rectangle;
+        let (first, second) = ((dataset0 as usize, records0), (dataset1 as usize, records1));
+        let (held, streamed) =
+            if first.1.len() <= second.1.len() { (first, second) } else { (second, first) };
+        Self { held: held.0, held_records: held.1, streamed: streamed.0, streamed_records: streamed.1 }
+    }
+
+    /// The pair of a hit between the chunks that start at these records.
+    fn pair(&self, held: u32, streamed: u32, score: f64) -> Pair {
+        let (dataset0, dataset1) = (self.held as u32, self.streamed as u32);
+        if self.held < self.streamed {
+            Pair { score, dataset0, dataset1, record0: held, record1: streamed }
+        } else {
+            Pair { score, dataset0: dataset1, dataset1: dataset0, record0: streamed, record1: held }
+        }
+    }
+}
+
+/// Compares everything with everything, within the linkage's shard.
+pub(super) fn run_dense(
+    linkage: &Linkage<'_>,
+    cutoffs: &Cutoffs,
+    executor: &mut Executor<'_>,
+) -> Result<(), Error> {
+    let record_bytes = Chunk::record_bytes(linkage.encoding_bytes());
+    let chunk_records = (linkage.memory / 2 / record_bytes).clamp(1, u32::MAX as usize) as u32;
+    let (mut held, mut streamed) = (Chunk::default(), Chunk::default());
+    for pass in work::slice(&linkage.records, linkage.shard).into_iter().map(Pass::new) {
+        for held_records in pieces(pass.held_records.clone(), chunk_records) {
+            load(linkage, &mut held, pass.held, held_records.clone())?;
+            for streamed_records in pieces(pass.streamed_records.clone(), chunk_records) {
+                load(linkage, &mut streamed, pass.streamed, streamed_records.clone())?;
+                let first = (held_records.start, streamed_records.start);
+                run_chunks(&held, &streamed, cutoffs, executor, |row, column, score| {
+                    pass.pair(first.0 + row, first.1 + column, score)
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares every record of one chunk with every one of the other. `pair` makes a pair of their places in the
+/// chunks and the score.
+fn run_chunks(
+    rows: &Chunk,
+    columns: &Chunk,
+    cutoffs: &Cutoffs,
+    executor: &mut Executor<'_>,
+    pair: impl Fn(u32, u32, f64) -> Pair + Sync,
+) -> Result<(), Error> {
+    // Tasks that follow one another share columns.
+    let row_tiles = rows.len().div_ceil(TILE_ROWS);
+    let tasks = row_tiles * columns.len().div_ceil(TILE_COLUMNS);
+    executor.run(tasks, |task, hits: &mut Vec<Hit>, pairs| {
+        let tile_rows = tile(task % row_tiles, TILE_ROWS, rows.len());
+        let tile_columns = tile(task / row_tiles, TILE_COLUMNS, columns.len());
+        hits.clear();
+        score_tile(rows.tile(tile_rows.clone()), columns.tile(tile_columns.clone()), cutoffs, hits);
+        pairs.extend(hits.iter().map(|hit| {
+            let (row, column) = (tile_rows.start as u32 + hit.row, tile_columns.start as u32 + hit.column);
+            pair(row, column, score(hit.intersection, rows.count(row) + columns.count(column)))
+        }));
+        let comparisons = (tile_rows.len() * tile_columns.len()) as u64;
+        Ok(Done { planned: comparisons, comparisons })
+    })
+}
+
+fn load(linkage: &Linkage<'_>, chunk: &mut Chunk, dataset: usize, records: Range<u32>) -> Result<(), Error> {
+    chunk.load(linkage.sources[dataset], records).map_err(|source| Error::Read { dataset, source })
+}
+
+/// The records of the i-th tile when `records` are cut into tiles of a length, the last one shorter.
+fn tile(i: usize, length: usize, records: usize) -> Range<usize> {
+    i * length..((i + 1) * length).min(records)
+}
+
+/// A range cut into pieces of a length, the last one shorter.
+pub(super) fn pieces(range: Range<u32>, length: u32) -> impl Iterator<Item = Range<u32>> {
+    let end = range.end;
+    range.step_by(length as usize).map(move |start| start..start.saturating_add(length).min(end))
+}

@@ -1,0 +1,109 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::tests::datasets;
+use crate::engine::{Threshold, dice};
+
+/// The hits of two data sets, by the definition.
+fn expected(rows: &[u64], columns: &[u64], width: usize, threshold: f64) -> Vec<Hit> {
+    let mut hits = Vec::new();
+    for (row, a) in rows.chunks_exact(width).enumerate() {
+        for (column, b) in columns.chunks_exact(width).enumerate() {
+            if dice(a, b) >= threshold {
+                let intersection = a.iter().zip(b).map(|(x, y)| (x & y).count_ones()).sum();
+                hits.push(Hit { row: row as u32, column: column as u32, intersection });
+            }
+        }
+    }
+    hits
+}
+
+type Kernel = fn(Tile<'_>, Tile<'_>, &Cutoffs, &mut Vec<Hit>);
+
+fn found(kernel: Kernel, rows: &[u64], columns: &[u64], width: usize, threshold: f64) -> Vec<Hit> {
+    let counts = |words| {
+        let mut counts = Vec::new();
+        count_ones(words, width, &mut counts);
+        counts
+    };
+    let (row_counts, column_counts) = (counts(rows), counts(columns));
+    let cutoffs = Cutoffs::new(Threshold::new(threshold).unwrap(), width * 8);
+    let mut hits = Vec::new();
+    kernel(
+        Tile { words: rows, counts: &row_counts, width },
+        Tile { words: columns, counts: &column_counts, width },
+        &cutoffs,
+        &mut hits,
+    );
+    hits.sort();
+    hits
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_kernel_equals_the_definition(
+        seed: u64,
+        rows in 0..40u32,
+        columns in 0..40u32,
+        width in 1..=128usize,
+        usual in prop::sample::select(vec![None, Some(8), Some(16), Some(32)]),
+        threshold in prop::sample::select(vec![f64::MIN_POSITIVE, 0.01, 0.4, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
+        neighbour in -1..=1i32,
+    ) {
+        let width = usual.unwrap_or(width);
+        let threshold = match neighbour {
+            -1 => threshold.next_down(),
+            1 => threshold.next_up(),
+            _ => threshold,
+        };
+        prop_assume!(threshold > 0.0 && threshold <= 1.0);
+        let sets = datasets(seed, &[rows, columns], width);
+        let expected = expected(&sets[0], &sets[1], width, threshold);
+        for kernel in [score_tile as Kernel, plain::score_tile] {
+            prop_assert_eq!(&found(kernel, &sets[0], &sets[1], width, threshold), &expected);
+        }
+    }
+}
+
+#[test]
+fn rows_of_many_blocks_keep_their_numbers() {
+    let sets = datasets(9, &[700, 31], 3);
+    assert!(found(score_tile, &sets[0], &sets[1], 3, 0.7) == expected(&sets[0], &sets[1], 3, 0.7));
+}
+
+/// All thresholds of up to three digits, with both neighbours.
+fn thresholds() -> impl Iterator<Item = f64> {
+    (1..=1000u32)
+        .map(|thousandths| f64::from(thousandths) / 1000.0)
+        .flat_map(|t| [t.next_down(), t, t.next_up()])
+        .filter(|&t| t <= 1.0)
+}
+
+#[test]
+fn cutoffs_decide_as_the_division_does() {
+    for threshold in thresholds() {
+        let cutoffs = Cutoffs::new(Threshold::new(threshold).unwrap(), 24);
+        for (sum, &least) in cutoffs.as_slice().iter().enumerate().skip(1) {
+            for intersection in 0..=sum as u32 {
+                let kept = 2.0 * f64::from(intersection) / sum as f64 >= threshold;
+                assert_eq!(intersection >= least, kept, "{threshold} {sum} {intersection}");
+            }
+        }
+        assert_eq!(cutoffs.as_slice()[0], u32::MAX, "two empty encodings are never kept");
+    }
+}
+
+#[test]
+fn cutoffs_of_the_largest_encodings_are_exact_at_the_border() {
+    for threshold in [0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 0.1 + 0.2, f64::MIN_POSITIVE] {
+        for threshold in [threshold.next_down(), threshold, threshold.next_up()] {
+            let Ok(threshold) = Threshold::new(threshold) else { continue };
+            for (sum, &least) in Cutoffs::new(threshold, 1024).as_slice().iter().enumerate().skip(1) {
+                let kept = |intersection: u32| 2.0 * f64::from(intersection) / sum as f64 >= threshold.get();
+                assert!(kept(least) && (least == 0 || !kept(least - 1)), "{threshold:?} {sum} {least}");
+            }
+        }
+    }
+}

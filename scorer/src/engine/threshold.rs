@@ -1,0 +1,65 @@
+use super::Error;
+
+/// The least Dice similarity of pairs that are kept; in (0, 1].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Threshold(f64);
+
+impl Threshold {
+    /// Fails unless the threshold is above 0 and at most 1.
+    pub fn new(threshold: f64) -> Result<Self, Error> {
+        if threshold > 0.0 && threshold <= 1.0 {
+            Ok(Self(threshold))
+        } else {
+            Err(Error::Threshold(threshold))
+        }
+    }
+
+    /// The threshold as a number.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+/// The Dice similarity of two encodings of the same size, by its plain definition: twice the bits that both have
+/// over the bits of either, 0 when both are empty.
+///
+/// ```
+/// assert_eq!(scorer::engine::dice(&[0b1110], &[0b0111]), 2.0 * 2.0 / 6.0);
+/// assert_eq!(scorer::engine::dice(&[0], &[0]), 0.0);
+/// ```
+pub fn dice(a: &[u64], b: &[u64]) -> f64 {
+    let ones = |words: &[u64]| words.iter().map(|word| word.count_ones()).sum::<u32>();
+    let intersection = a.iter().zip(b).map(|(x, y)| (x & y).count_ones()).sum();
+    score(intersection, ones(a) + ones(b))
+}
+
+/// The similarity by the bits that both encodings have, and the sum of the bits that each has.
+pub(super) fn score(intersection: u32, sum: u32) -> f64 {
+    if sum == 0 { 0.0 } else { 2.0 * f64::from(intersection) / f64::from(sum) }
+}
+
+/// The threshold in integers: for each sum of two encodings' bits, how many of them both must have.
+#[derive(Clone, Debug)]
+pub(super) struct Cutoffs(Vec<u32>);
+
+impl Cutoffs {
+    /// For encodings of this many bytes.
+    ///
+    /// The division rounds correctly, so that the score never falls when the intersection grows: the least
+    /// intersection that reaches the threshold separates exactly those that do from those that do not. Half of
+    /// the sum always reaches it, as no threshold is above 1.
+    pub(super) fn new(Threshold(threshold): Threshold, encoding_bytes: usize) -> Self {
+        let most = 2 * 8 * encoding_bytes as u32;
+        let least = |sum: u32| {
+            // One below the real bound, more than what rounding can shift.
+            let start = ((threshold * f64::from(sum) / 2.0) as u32).saturating_sub(1);
+            (start..=sum).find(|&intersection| score(intersection, sum) >= threshold).unwrap_or(u32::MAX)
+        };
+        Self((0..=most).map(least).collect())
+    }
+
+    /// The cutoffs by the sum of the bits.
+    pub(super) fn as_slice(&self) -> &[u32] {
+        &self.0
+    }
+}

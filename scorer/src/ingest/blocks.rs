@@ -1,0 +1,89 @@
+//! Block ids of records, appended to the output as entries: u32 LE record index, u16 LE length, UTF-8 block id.
+
+use super::IngestError;
+
+/// The longest block id.
+const MAX_BLOCK_BYTES: usize = 1024;
+
+pub(super) struct Blocks {
+    max_records: u32,
+    /// Which records have had their list, a bit each: at most 25 MB by default.
+    listed: Vec<u64>,
+    highest: Option<u32>,
+}
+
+impl Blocks {
+    pub fn new(max_records: u32) -> Self {
+        Self { max_records, listed: Vec::new(), highest: None }
+    }
+
+    /// A record's list of blocks begins, in a map of such lists.
+    pub fn begin(&mut self, record: u32, byte: u64) -> Result<(), IngestError> {
+        if record >= self.max_records {
+            return Err(IngestError::TooLarge(format!(
+                "blocks (byte {byte}): record {record} is beyond the {} records that are accepted",
+                self.max_records
+            )));
+        }
+        let (word, bit) = (record as usize / 64, 1 << (record % 64));
+        if word >= self.listed.len() {
+            self.listed.resize(word + 1, 0);
+        }
+        if self.listed[word] & bit != 0 {
+            return Err(IngestError::Malformed(format!(
+                "blocks (byte {byte}): record {record} is there twice; give all its blocks in one list"
+            )));
+        }
+        self.listed[word] |= bit;
+        self.highest = self.highest.max(Some(record));
+        Ok(())
+    }
+
+    /// A record is in a block.
+    pub fn add(
+        &mut self,
+        record: u32,
+        block: &str,
+        byte: u64,
+        output: &mut Vec<u8>,
+    ) -> Result<(), IngestError> {
+        let length = u16::try_from(block.len()).ok().filter(|&length| usize::from(length) <= MAX_BLOCK_BYTES);
+        let length = length.ok_or_else(|| {
+            IngestError::InvalidBlocks(format!(
+                "blocks of record {record} (byte {byte}): a block id of {} bytes; at most {MAX_BLOCK_BYTES} are allowed",
+                block.len()
+            ))
+        })?;
+        output.extend_from_slice(&record.to_le_bytes());
+        output.extend_from_slice(&length.to_le_bytes());
+        output.extend_from_slice(block.as_bytes());
+        Ok(())
+    }
+
+    /// A record is in a block that is named by an integer: the same as the one named by its digits.
+    pub fn add_number(
+        &mut self,
+        record: u32,
+        number: &str,
+        byte: u64,
+        output: &mut Vec<u8>,
+    ) -> Result<(), IngestError> {
+        let digits = number.strip_prefix('-').unwrap_or(number);
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(IngestError::Malformed(format!(
+                "blocks of record {record} (byte {byte}): a block id must be a string or an integer, not a fraction"
+            )));
+        }
+        self.add(record, if digits == "0" { "0" } else { number }, byte, output)
+    }
+
+    /// At the end: whether all records with blocks exist.
+    pub fn check(&self, records: u32) -> Result<(), IngestError> {
+        match self.highest {
+            Some(highest) if highest >= records => Err(IngestError::InvalidBlocks(format!(
+                "there are blocks of record {highest}, but only {records} records, numbered from 0"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a Job's pod does: the subcommands `ingest`, `score` and `solve`.
+//!
+//! Each takes a plan, reads and writes the store, and says how it ended in three ways: by its exit code, by a
+//! termination message, and by the object that it writes last. Everything may be cut off anywhere and started again:
+//! a retried pod writes the same bytes under the same keys, and does nothing where all is done.
+//!
+//! Knows plans, the store and the engine; nothing of Kubernetes but the file for the termination message.
+
+mod args;
+mod failure;
+mod inputs;
+mod memory;
+mod outcome;
+mod score;
+mod seed;
+mod server;
+mod solve;
+mod state;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ingest;
+use crate::plan::{IngestPlan, RunPlan};
+use crate::store::{Store, StoreError};
+use crate::summary::{Contribution, Failure};
+
+pub use args::{IngestArgs, JobArgs, ScoreArgs, SolveArgs};
+pub use outcome::{EXIT_BAD_INPUT, EXIT_TERMINATED, EXIT_TROUBLE, EXIT_USAGE, Task, execute};
+pub use score::score;
+pub use solve::solve;
+pub use state::JobState;
+
+/// What a run's pod works with.
+#[derive(Clone)]
+pub struct Work {
+    /// Where everything is.
+    pub store: Store,
+    /// What to do.
+    pub plan: Arc<RunPlan>,
+    /// A directory for files that may be lost.
+    pub scratch: PathBuf,
+    /// How far it is, for others to see.
+    pub state: Arc<JobState>,
+}
+
+impl Work {
+    fn key(&self, rest: impl std::fmt::Display) -> String {
+        format!("{}{rest}", self.plan.output)
+    }
+
+    fn summary_key(&self) -> String {
+        self.key("summary.json")
+    }
+
+    fn seed_key(&self) -> String {
+        self.key("seed")
+    }
+
+    fn manifest_key(&self, shard: u32) -> String {
+        self.key(format_args!("pairs/{shard}.json"))
+    }
+
+    fn pairs_key(&self, shard: u32) -> String {
+        self.key(format_args!("pairs/{shard}.pairs"))
+    }
+}
+
+/// Takes in the source objects of one party, unless that is done already.
+///
+/// # Errors
+/// See [`ingest::IngestError`].
+pub async fn ingest(store: &Store, plan: &IngestPlan) -> Result<Contribution, Failure> {
+    let key = format!("{}contribution.json", plan.output);
+    if let Some(contribution) = read_json(store, &key).await? {
+        tracing::info!(party = plan.party, "the sources have been taken in before");
+        return Ok(contribution);
+    }
+    let contribution = ingest::from_store(store, plan).await?;
+    write_json(store, &key, &contribution).await?;
+    tracing::info!(
+        project = plan.project,
+        party = plan.party,
+        records = contribution.records,
+        encoding_bytes = contribution.encoding_bytes,
+        "taken in"
+    );
+    Ok(contribution)
+}
+
+/// Manifests and summaries are small.
+const MAX_JSON_BYTES: u64 = 1 << 20;
+
+async fn read_json<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<T>, Failure> {
+    match store.read_small(key, MAX_JSON_BYTES).await {
+        Ok(content) => serde_json::from_slice(&content)
+            .map(Some)
+            .map_err(|error| failure::corrupt(key, &error.to_string())),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn write_json<T: Serialize>(store: &Store, key: &str, value: &T) -> Result<(), Failure> {
+    let content = serde_json::to_vec(value).map_err(|error| failure::internal(&error.to_string()))?;
+    Ok(store.put_small(key, Bytes::from(content), "application/json").await?)
+}

@@ -1,0 +1,94 @@
+//! `scorer score`: compares the records of one shard, and stores the pairs at or above the threshold, sorted.
+
+use std::io::BufWriter;
+use std::time::Instant;
+
+use super::failure::{from_io, internal};
+use super::inputs::{self, Inputs};
+use super::{Work, memory, read_json, write_json};
+use crate::engine::{EncodingSource, Linkage, Outcome, Shard, Threshold};
+use crate::pairs::{PairSorter, PairWriter};
+use crate::plan::FORMAT_VERSION;
+use crate::progress::Stage;
+use crate::store::{BlockingWriter, Written};
+use crate::summary::{Failure, FailureReason, ShardManifest};
+
+/// Pairs are handed to the store in pieces of this size.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Scores one shard, unless that is done already.
+///
+/// # Errors
+/// When the data is not what the plan says, does not fit the memory, or the store does not answer.
+pub async fn score(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
+    let key = work.manifest_key(shard);
+    if let Some(manifest) = read_json(&work.store, &key).await? {
+        tracing::info!(run = work.plan.run, shard, "the shard has been scored before");
+        return Ok(manifest);
+    }
+    let start = Instant::now();
+    work.state.set_stage(Stage::Loading);
+    let inputs = inputs::load(work).await?;
+    tracing::info!(run = work.plan.run, shard, seconds = start.elapsed().as_secs_f64(), "loaded");
+
+    work.state.set_stage(Stage::Scoring);
+    let writer = BlockingWriter::new(work.store.writer(&work.pairs_key(shard)).await?);
+    let scoring = {
+        let work = work.clone();
+        tokio::task::spawn_blocking(move || compare(&work, shard, &inputs, writer))
+    };
+    let (outcome, written) = scoring.await.map_err(|error| internal(&error.to_string()))??;
+    let manifest = ShardManifest {
+        version: FORMAT_VERSION,
+        shard,
+        shards: work.plan.shards,
+        comparisons: outcome.comparisons,
+        pairs: outcome.pairs,
+        bytes: written.bytes,
+        sha256: written.sha256,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    write_json(&work.store, &key, &manifest).await?;
+    tracing::info!(
+        run = work.plan.run,
+        shard,
+        comparisons = manifest.comparisons,
+        pairs = manifest.pairs,
+        seconds = manifest.seconds,
+        "scored"
+    );
+    Ok(manifest)
+}
+
+fn compare(
+    work: &Work,
+    shard: u32,
+    inputs: &Inputs,
+    writer: BlockingWriter,
+) -> Result<(Outcome, Written), Failure> {
+    let plan = &work.plan;
+    let shares = memory::divide(plan.memory_limit_bytes, inputs.blocks_bytes)?;
+    let sources: Vec<&dyn EncodingSource> =
+        inputs.encodings.iter().map(|source| source as &dyn EncodingSource).collect();
+    let mut linkage = Linkage::new(&sources, Threshold::new(plan.threshold)?)?;
+    if let Some(blocks) = &inputs.blocks {
+        linkage = linkage.blocks(blocks)?;
+    }
+    let linkage = linkage.shard(Shard::new(shard, plan.shards)?).memory(shares.encodings);
+    work.state.add_total(linkage.comparisons()?);
+
+    let mut sorter = PairSorter::new(shares.pairs, &work.scratch);
+    let outcome = linkage.run(&work.state.meter, &mut sorter)?;
+    let mut pairs = PairWriter::new(BufWriter::with_capacity(WRITE_BYTES, writer))?;
+    for pair in sorter.finish().map_err(in_scratch)? {
+        pairs.write(&pair.map_err(in_scratch)?)?;
+    }
+    let writer = pairs.finish()?.into_inner();
+    let writer = writer.map_err(|error| from_io("the pairs could not be stored", error.into_error()))?;
+    Ok((outcome, writer.finish()?))
+}
+
+/// Whatever is wrong with temporary files is no fault of the data.
+fn in_scratch(error: crate::pairs::Error) -> Failure {
+    Failure { reason: FailureReason::Internal, message: error.to_string() }
+}

@@ -1,0 +1,200 @@
+//! `scorer solve`: merges the pairs of all shards, solves, and stores the result.
+
+use std::io::BufWriter;
+use std::time::Instant;
+
+use super::failure::{corrupt, from_io, internal};
+use super::{Work, memory, read_json, seed, write_json};
+use crate::pairs::{Merge, PairReader};
+use crate::plan::{FORMAT_VERSION, ResultType};
+use crate::progress::Stage;
+use crate::result::{self, Permutations, Seed};
+use crate::solve::{GreedySolver, Groups};
+use crate::store::{BlockingReader, BlockingWriter, ObjectWriter, Store, Written};
+use crate::summary::{Failure, ResultObject, RunSummary, ShardManifest};
+
+type Shards = Merge<PairReader<BlockingReader>>;
+
+/// Results are handed to the store in pieces of this size.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Solves a run whose shards are all scored, unless that is done already.
+///
+/// # Errors
+/// When a shard is missing or corrupt, the groups do not fit the memory, or the store does not answer.
+pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
+    if let Some(summary) = solved_before(work).await? {
+        return Ok(summary);
+    }
+    let start = Instant::now();
+    work.state.set_stage(Stage::Solving);
+    let mut manifests = Vec::new();
+    for shard in 0..work.plan.shards {
+        manifests.push(manifest(work, shard).await?);
+    }
+    let mut seed = None;
+    if work.plan.result_type == ResultType::Permutations {
+        seed = Some(seed::obtain(&work.store, &work.seed_key()).await?);
+        // Another pod may have completed the run and deleted its seed meanwhile: then this one is of no use.
+        if let Some(summary) = solved_before(work).await? {
+            return Ok(summary);
+        }
+    }
+    let (groups, results) = write_result(work, &manifests, seed).await?;
+    let summary = RunSummary {
+        version: FORMAT_VERSION,
+        records: records(work),
+        comparisons: manifests.iter().map(|manifest| manifest.comparisons).sum(),
+        pairs: manifests.iter().map(|manifest| manifest.pairs).sum(),
+        groups,
+        scoring_seconds: manifests.iter().map(|manifest| manifest.seconds).sum(),
+        solving_seconds: start.elapsed().as_secs_f64(),
+        results,
+    };
+    write_json(&work.store, &work.summary_key(), &summary).await?;
+    work.store.delete(&work.seed_key()).await?;
+    tracing::info!(
+        run = work.plan.run,
+        pairs = summary.pairs,
+        groups = summary.groups,
+        seconds = summary.solving_seconds,
+        "solved"
+    );
+    Ok(summary)
+}
+
+async fn solved_before(work: &Work) -> Result<Option<RunSummary>, Failure> {
+    let summary = read_json(&work.store, &work.summary_key()).await?;
+    if summary.is_some() {
+        tracing::info!(run = work.plan.run, "the run is complete already");
+        work.store.delete(&work.seed_key()).await?;
+    }
+    Ok(summary)
+}
+
+async fn manifest(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
+    let key = work.manifest_key(shard);
+    let manifest: ShardManifest = read_json(&work.store, &key)
+        .await?
+        .ok_or_else(|| corrupt(&key, "the shard has not been scored, or its pairs were deleted"))?;
+    if manifest.version != FORMAT_VERSION || manifest.shard != shard || manifest.shards != work.plan.shards {
+        return Err(corrupt(&key, "it is of another run, or of another version"));
+    }
+    Ok(manifest)
+}
+
+fn records(work: &Work) -> Vec<u64> {
+    work.plan.inputs.iter().map(|input| input.records).collect()
+}
+
+/// Writes the objects of the result, the main one first; tells how many groups there are, where there are any.
+async fn write_result(
+    work: &Work,
+    manifests: &[ShardManifest],
+    seed: Option<Seed>,
+) -> Result<(Option<u64>, Vec<ResultObject>), Failure> {
+    let names = match work.plan.result_type {
+        ResultType::Groups => vec!["groups".to_owned()],
+        ResultType::SimilarityScores => vec!["similarity_scores".to_owned()],
+        ResultType::Permutations => vec!["mask".to_owned(), "permutation-0".into(), "permutation-1".into()],
+    };
+    let mut outputs = Vec::new();
+    for name in names {
+        let key = work.key(format_args!("result/{name}.json"));
+        outputs.push(Output::open(&work.store, key, name).await?);
+    }
+    let mut readers = Vec::new();
+    for manifest in manifests {
+        readers.push(reader(work, manifest).await?);
+    }
+    let solving = {
+        let work = work.clone();
+        tokio::task::spawn_blocking(move || -> Result<_, Failure> {
+            let open = |(shard, reader)| PairReader::new(work.pairs_key(shard), reader);
+            let readers = (0..).zip(readers).map(open).collect::<Result<_, _>>()?;
+            finish_result(&work, Merge::new(readers)?, seed, outputs)
+        })
+    };
+    solving.await.map_err(|error| internal(&error.to_string()))?
+}
+
+/// The pairs of a shard: the last read fails unless they are those that were scored.
+async fn reader(work: &Work, manifest: &ShardManifest) -> Result<BlockingReader, Failure> {
+    let key = work.pairs_key(manifest.shard);
+    let info = work.store.head(&key).await?.ok_or_else(|| corrupt(&key, "it is not there any more"))?;
+    if info.bytes != manifest.bytes {
+        let why = format!("it has {} bytes, {} were written", info.bytes, manifest.bytes);
+        return Err(corrupt(&key, &why));
+    }
+    let expected = Written { bytes: manifest.bytes, sha256: manifest.sha256.clone() };
+    let piece = memory::piece_bytes(work.plan.memory_limit_bytes, work.plan.shards);
+    Ok(BlockingReader::new(&work.store, &key, expected, piece))
+}
+
+fn finish_result(
+    work: &Work,
+    pairs: Shards,
+    seed: Option<Seed>,
+    outputs: Vec<Output>,
+) -> Result<(Option<u64>, Vec<ResultObject>), Failure> {
+    if work.plan.result_type == ResultType::SimilarityScores {
+        let mut pairs = Some(pairs);
+        let objects = write_all(outputs, |out, _| {
+            result::write_similarity_scores(out, pairs.take().into_iter().flatten()).map(drop)
+        })?;
+        return Ok((None, objects));
+    }
+    let groups = form_groups(work, pairs)?;
+    let objects = match seed {
+        None => write_all(outputs, |out, _| result::write_groups(out, &groups))?,
+        Some(seed) => {
+            let permutations = Permutations::new(&groups, &seed)?;
+            write_all(outputs, |out, name| match name {
+                "permutation-0" => permutations.write_permutation(0, out),
+                "permutation-1" => permutations.write_permutation(1, out),
+                _ => permutations.write_mask(out),
+            })?
+        }
+    };
+    Ok((Some(groups.len()), objects))
+}
+
+fn form_groups(work: &Work, pairs: Shards) -> Result<Groups, Failure> {
+    let records = records(work);
+    let permutations = work.plan.result_type == ResultType::Permutations;
+    memory::check_solving(work.plan.memory_limit_bytes, records.iter().sum(), permutations)?;
+    let mut solver = GreedySolver::new(&records)?;
+    for pair in pairs {
+        solver.add(&pair?)?;
+    }
+    Ok(solver.finish())
+}
+
+/// One object of the result that is being written.
+struct Output {
+    name: String,
+    key: String,
+    writer: BlockingWriter,
+}
+
+impl Output {
+    async fn open(store: &Store, key: String, name: String) -> Result<Self, Failure> {
+        let writer: ObjectWriter = store.writer(&key).await?;
+        Ok(Self { name, key, writer: BlockingWriter::new(writer) })
+    }
+}
+
+fn write_all(
+    outputs: Vec<Output>,
+    mut write: impl FnMut(&mut BufWriter<BlockingWriter>, &str) -> Result<(), result::Error>,
+) -> Result<Vec<ResultObject>, Failure> {
+    let finish = |Output { name, key, writer }: Output| {
+        let mut out = BufWriter::with_capacity(WRITE_BYTES, writer);
+        write(&mut out, &name)?;
+        let writer = out.into_inner();
+        let writer = writer.map_err(|error| from_io("the result could not be stored", error.into_error()))?;
+        let Written { bytes, sha256 } = writer.finish()?;
+        Ok(ResultObject { name, key, bytes, sha256 })
+    };
+    outputs.into_iter().map(finish).collect()
+}

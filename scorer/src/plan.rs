@@ -1,0 +1,117 @@
+//! What a Job is told to do: plain data, written by the operator (or by `scorer run`), read by the scorer.
+//!
+//! All keys are relative to the store's URL. Datasets are numbered by the position of their party.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the plans and summaries in this module's format.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What a run hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultType {
+    /// Groups of records that belong to one person.
+    Groups,
+    /// Every pair at or above the threshold, with its score.
+    SimilarityScores,
+    /// A random permutation per party, and a mask that tells which positions match.
+    Permutations,
+}
+
+/// One run: score all pairs of records of different parties, then solve.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunPlan {
+    /// [`FORMAT_VERSION`].
+    pub version: u32,
+    /// The run's name, for logs only.
+    pub run: String,
+    /// Pairs with a Dice similarity at or above this are kept; in (0, 1].
+    pub threshold: f64,
+    /// What is written as the result.
+    pub result_type: ResultType,
+    /// Whether only records that share a block are compared.
+    pub blocking: bool,
+    /// The parties' data, by dataset index; at least two.
+    pub inputs: Vec<PartyInput>,
+    /// Key prefix of everything the run writes, ending in `/`: `runs/<uid>/`.
+    pub output: String,
+    /// Into how many shards the comparisons are cut; at least 1.
+    pub shards: u32,
+    /// How much memory a pod may use in all, in bytes.
+    pub memory_limit_bytes: u64,
+}
+
+/// One party's contributed data, as [`crate::summary::Contribution`] describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartyInput {
+    /// The party's name, for messages.
+    pub party: String,
+    /// Key of the raw encodings, back to back.
+    pub encodings: String,
+    /// Key of the blocks, when the project uses blocking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<String>,
+    /// Number of records.
+    pub records: u64,
+    /// Bytes of one encoding, a multiple of 8.
+    pub encoding_bytes: u32,
+    /// SHA-256 of the encodings object, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+/// Brings one party's own objects (JSON or raw encodings) into the stored form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IngestPlan {
+    /// [`FORMAT_VERSION`].
+    pub version: u32,
+    /// The project's name, for logs only.
+    pub project: String,
+    /// The party's name, for messages.
+    pub party: String,
+    /// The objects to read.
+    pub source: Source,
+    /// Whether the project uses blocking: then blocks are needed, else they are refused.
+    pub blocking: bool,
+    /// Key prefix of what is written, ending in `/`: `projects/<uid>/parties/<dataset>/<upload id>/`.
+    pub output: String,
+    /// What is taken in at all.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What is taken in at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Fewest bytes of an encoding; encodings are always multiples of 8 bytes.
+    pub min_encoding_bytes: u32,
+    /// Most bytes of an encoding.
+    pub max_encoding_bytes: u32,
+    /// Most records of a party.
+    pub max_records: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { min_encoding_bytes: 8, max_encoding_bytes: 1024, max_records: 200_000_000 }
+    }
+}
+
+/// A party's own objects in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// Key of the encodings. A name ending in `.json` holds a JSON upload document
+    /// (`clks`, `clknblocks`, or `encodings` with optional `blocks`), any other raw encodings.
+    pub encodings: String,
+    /// Key of the blocks, a JSON document `{"blocks": {"0": ["a"], …}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<String>,
+    /// Bytes of one encoding: needed for raw encodings, checked for JSON when given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding_bytes: Option<u32>,
+}

@@ -1,0 +1,31 @@
+//! How far a Job is: plain data, served over HTTP by the scorer, read by the operator.
+
+use serde::{Deserialize, Serialize};
+
+/// How far one Job pod is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// What the pod is doing now.
+    pub stage: Stage,
+    /// Pairs of records compared so far by this pod.
+    pub comparisons: u64,
+    /// Pairs of records this pod has to compare in all; 0 while unknown.
+    pub total_comparisons: u64,
+    /// Pairs at or above the threshold so far.
+    pub pairs: u64,
+}
+
+/// What a Job pod is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// Reading its input.
+    #[default]
+    Loading,
+    /// Comparing records.
+    Scoring,
+    /// Merging pairs, solving, writing the result.
+    Solving,
+    /// Done.
+    Done,
+}

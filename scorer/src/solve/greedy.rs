@@ -1,0 +1,161 @@
+use super::edges::Edges;
+use super::records::Records;
+use super::{Error, Groups};
+use crate::pairs::Pair;
+
+/// Forms groups of records, greedily by descending score, as anonlink's `greedy_solve` does.
+///
+/// Every record starts as a group of its own. A pair between two groups counts as one edge between them; when
+/// the edges between two groups are as many as the product of their sizes, that is when every pair between
+/// them has been seen, they merge. As pairs are only formed between parties, groups that share a party can
+/// never merge, and a group never holds two records of one party.
+///
+/// **Memory**: 8 bytes a record, plus the edges between groups that have not merged but still may: groups of
+/// disjoint parties, of which one at least has two records. With two parties there are none.
+///
+/// ```
+/// use scorer::pairs::Pair;
+/// use scorer::solve::{GreedySolver, Member};
+///
+/// # fn main() -> Result<(), scorer::solve::Error> {
+/// let mut solver = GreedySolver::new(&[2, 2])?;
+/// for (score, record0, record1) in [(0.95, 0, 1), (0.9, 0, 0), (0.85, 1, 0)] {
+///     solver.add(&Pair { score, dataset0: 0, dataset1: 1, record0, record1 })?;
+/// }
+/// let groups = solver.finish();
+/// let member = |dataset, record| Member { dataset, record };
+/// let expected = [[member(0, 0), member(1, 1)], [member(0, 1), member(1, 0)]];
+/// assert!(groups.iter().eq(expected));
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct GreedySolver {
+    records: Records,
+    parties: usize,
+    /// For each record the number of its group: one of the group's records.
+    group: Vec<u32>,
+    /// For each record the next one of its group, in a ring.
+    next: Vec<u32>,
+    edges: Edges,
+    groups: u64,
+    pairs: u64,
+    last_score: f64,
+}
+
+impl GreedySolver {
+    /// A solver for data sets with these numbers of records.
+    pub fn new(records: &[u64]) -> Result<Self, Error> {
+        let parties = records.len();
+        let records = Records::new(records)?;
+        let alone: Vec<u32> = (0..records.total()).collect();
+        Ok(Self {
+            records,
+            parties,
+            group: alone.clone(),
+            next: alone,
+            edges: Edges::default(),
+            groups: 0,
+            pairs: 0,
+            last_score: f64::INFINITY,
+        })
+    }
+
+    /// Takes the next pair: by descending score, ties in the order of [`Pair`], none twice.
+    pub fn add(&mut self, pair: &Pair) -> Result<(), Error> {
+        let (a, b) = self.check(pair)?;
+        self.pairs += 1;
+        self.last_score = pair.score;
+        let (a, b) = (self.group[a as usize], self.group[b as usize]);
+        if a != b {
+            self.count_edge(a, b);
+        }
+        Ok(())
+    }
+
+    /// Pairs taken so far.
+    pub fn pairs(&self) -> u64 {
+        self.pairs
+    }
+
+    /// The groups.
+    pub fn finish(self) -> Groups {
+        Groups { records: self.records, next: self.next, len: self.groups }
+    }
+
+    /// The numbers of a pair's records.
+    fn check(&self, pair: &Pair) -> Result<(u32, u32), Error> {
+        let position = self.pairs;
+        let number = |dataset, record| {
+            self.records.number(dataset, record).ok_or_else(|| {
+                let what = format!("there is no record {record} in data set {dataset}");
+                Error::Pair { position, what }
+            })
+        };
+        if pair.dataset0 == pair.dataset1 {
+            let what = format!("both of its records are of data set {}", pair.dataset0);
+            return Err(Error::Pair { position, what });
+        }
+        if pair.score.is_nan() || pair.score > self.last_score {
+            return Err(Error::Unsorted { position });
+        }
+        Ok((number(pair.dataset0, pair.record0)?, number(pair.dataset1, pair.record1)?))
+    }
+
+    /// One more pair was seen between two different groups.
+    fn count_edge(&mut self, a: u32, b: u32) {
+        let (size_a, size_b) = (self.members(a).count(), self.members(b).count());
+        if size_a == 1 && size_b == 1 {
+            self.groups += 1;
+            return self.merge(a, b);
+        }
+        if size_a + size_b > self.parties || self.share_party(a, b) {
+            return; // They can never merge.
+        }
+        if self.edges.get(a, b) as usize + 1 < size_a * size_b {
+            return self.edges.add(a, b, 1);
+        }
+        self.groups -= u64::from(size_a > 1 && size_b > 1);
+        self.merge(a, b);
+    }
+
+    /// Merges b into a.
+    fn merge(&mut self, a: u32, b: u32) {
+        let of_a = self.edges.take(a);
+        let of_b = self.edges.take(b);
+        let mut member = b;
+        loop {
+            self.group[member as usize] = a;
+            member = self.next[member as usize];
+            if member == b {
+                break;
+            }
+        }
+        // Swapping the successors of two rings makes one of them.
+        self.next.swap(a as usize, b as usize);
+        for (other, count) in of_a.into_iter().chain(of_b) {
+            // Edges to a group that shares a party with the merged one are of no more use.
+            if other != a && other != b && !self.share_party(a, other) {
+                self.edges.add(a, other, count);
+            }
+        }
+    }
+
+    /// The records of a group.
+    fn members(&self, group: u32) -> impl Iterator<Item = u32> + '_ {
+        let mut upcoming = Some(group);
+        std::iter::from_fn(move || {
+            let member = upcoming?;
+            upcoming = Some(self.next[member as usize]).filter(|&next| next != group);
+            Some(member)
+        })
+    }
+
+    /// Whether two groups hold records of the same party.
+    fn share_party(&self, a: u32, b: u32) -> bool {
+        let dataset = |member| self.records.dataset(member);
+        self.members(a).any(|x| self.members(b).any(|y| dataset(x) == dataset(y)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::solve::Member;
+
+/// The rule as it is told: every pair seen is kept, and two groups merge as soon as all pairs between them were seen.
+fn naive(pairs: &[Pair]) -> BTreeSet<Vec<Member>> {
+    let mut seen = BTreeSet::new();
+    let mut group_of: BTreeMap<Member, Vec<Member>> = BTreeMap::new();
+    for pair in pairs {
+        let a = Member { dataset: pair.dataset0, record: pair.record0 };
+        let b = Member { dataset: pair.dataset1, record: pair.record1 };
+        seen.insert((a, b));
+        seen.insert((b, a));
+        let of_a = group_of.entry(a).or_insert_with(|| vec![a]).clone();
+        let of_b = group_of.entry(b).or_insert_with(|| vec![b]).clone();
+        if of_a != of_b && of_a.iter().all(|&x| of_b.iter().all(|&y| seen.contains(&(x, y)))) {
+            let mut merged = [of_a, of_b].concat();
+            merged.sort();
+            for &member in &merged {
+                group_of.insert(member, merged.clone());
+            }
+        }
+    }
+    group_of.into_values().filter(|group| group.len() > 1).collect()
+}
+
+fn solve(records: &[u64], pairs: &[Pair]) -> Groups {
+    let mut solver = GreedySolver::new(records).unwrap();
+    pairs.iter().for_each(|pair| solver.add(pair).unwrap());
+    assert_eq!(solver.pairs(), pairs.len() as u64);
+    solver.finish()
+}
+
+/// Sorted pairs without duplicates between `parties` data sets of `records` records, with few different scores.
+fn pairs(parties: u32, records: u32, most: usize) -> impl Strategy<Value = Vec<Pair>> {
+    let pair =
+        (0..parties, 1..parties, 0..records, 0..records, 0..4u8).prop_map(move |(d, shift, r, s, score)| {
+            let other = (d + shift) % parties;
+            let ((dataset0, record0), (dataset1, record1)) =
+                if d < other { ((d, r), (other, s)) } else { ((other, s), (d, r)) };
+            ((dataset0, dataset1, record0, record1), score)
+        });
+    prop::collection::vec(pair, 0..most).prop_map(|pairs| {
+        let unique: BTreeMap<_, _> = pairs.into_iter().collect();
+        let mut pairs: Vec<Pair> = unique
+            .into_iter()
+            .map(|((dataset0, dataset1, record0, record1), score)| Pair {
+                score: f64::from(score + 6) / 10.0,
+                dataset0,
+                dataset1,
+                record0,
+                record1,
+            })
+            .collect();
+        pairs.sort();
+        pairs
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn forms_the_groups_of_the_rule(
+        (parties, pairs) in (2..6u32).prop_flat_map(|parties| (Just(parties), pairs(parties, 6, 200))),
+    ) {
+        let groups = solve(&vec![6; parties as usize], &pairs);
+        let found: Vec<Vec<Member>> = groups.iter().collect();
+        prop_assert_eq!(found.len() as u64, groups.len());
+        prop_assert!(found.is_sorted() && found.iter().all(|group| group.is_sorted()));
+        for group in &found {
+            let parties: BTreeSet<u32> = group.iter().map(|member| member.dataset).collect();
+            prop_assert_eq!(parties.len(), group.len());
+        }
+        prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), naive(&pairs));
+    }
+
+    #[test]
+    fn two_parties_need_no_edges(pairs in pairs(2, 20, 400)) {
+        let mut solver = GreedySolver::new(&[20, 20]).unwrap();
+        pairs.iter().for_each(|pair| solver.add(pair).unwrap());
+        prop_assert_eq!(solver.edges.len(), 0);
+    }
+
+    #[test]
+    fn edges_are_only_kept_between_groups_that_may_merge(pairs in pairs(4, 6, 200)) {
+        let mut solver = GreedySolver::new(&[6; 4]).unwrap();
+        for pair in &pairs {
+            solver.add(pair).unwrap();
+            for a in 0..24 {
+                for b in 0..24 {
+                    let kept = solver.edges.get(a, b);
+                    prop_assert_eq!(kept, solver.edges.get(b, a));
+                    let heads = solver.group[a as usize] == a && solver.group[b as usize] == b;
+                    prop_assert!(kept == 0 || heads && !solver.share_party(a, b));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_third_record_waits_until_it_was_seen_with_both() {
+    let pair = |score, dataset0, dataset1| Pair { score, dataset0, dataset1, record0: 0, record1: 0 };
+    let two = [pair(0.9, 0, 1), pair(0.8, 1, 2)];
+    assert_eq!(solve(&[1, 1, 1], &two).iter().next().unwrap().len(), 2);
+    let three = [pair(0.9, 0, 1), pair(0.8, 1, 2), pair(0.7, 0, 2)];
+    assert_eq!(solve(&[1, 1, 1], &three).iter().next().unwrap().len(), 3);
+}
+
+#[test]
+fn nothing_gives_no_groups() {
+    for records in [&[][..], &[0, 0], &[3, 0, 2]] {
+        let groups = solve(records, &[]);
+        assert!(groups.is_empty() && groups.iter().next().is_none());
+        assert_eq!(groups.records(), records);
+    }
+}
+
+#[test]
+fn senseless_pairs_are_refused() {
+    let pair = |score, dataset0, dataset1, record1| Pair { score, dataset0, dataset1, record0: 0, record1 };
+    let mut solver = GreedySolver::new(&[2, 2]).unwrap();
+    solver.add(&pair(0.8, 0, 1, 0)).unwrap();
+    let refused = |pair: Pair, solver: &mut GreedySolver| solver.add(&pair).unwrap_err().to_string();
+    assert_eq!(
+        refused(pair(0.8, 0, 1, 2), &mut solver),
+        "pair 1 cannot be: there is no record 2 in data set 1"
+    );
+    assert_eq!(
+        refused(pair(0.8, 0, 2, 0), &mut solver),
+        "pair 1 cannot be: there is no record 0 in data set 2"
+    );
+    assert_eq!(
+        refused(pair(0.8, 0, 1, u32::MAX), &mut solver),
+        "pair 1 cannot be: there is no record 4294967295 in data set 1"
+    );
+    assert_eq!(
+        refused(pair(0.8, 1, 1, 1), &mut solver),
+        "pair 1 cannot be: both of its records are of data set 1"
+    );
+    assert!(refused(pair(0.9, 0, 1, 1), &mut solver).starts_with("pair 1 is not in order"));
+    assert!(refused(pair(f64::NAN, 0, 1, 1), &mut solver).starts_with("pair 1 is not in order"));
+}
+
+#[test]
+fn too_many_records_are_refused() {
+    for records in [&[u64::from(u32::MAX), 1][..], &[u64::MAX, u64::MAX]] {
+        assert!(matches!(GreedySolver::new(records), Err(Error::TooManyRecords { .. })));
+    }
+}

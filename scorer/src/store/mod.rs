@@ -1,0 +1,233 @@
+//! The object store: an S3 bucket, or a local directory that is laid out alike.
+//!
+//! Knows keys and bytes; nothing of what they mean. Keys are relative to the store's URL, use `/` between their
+//! segments, and can never lead out of it. A reader gets all bytes of an object or an error, never fewer.
+
+mod args;
+mod blocking;
+mod dir;
+mod error;
+mod key;
+mod reader;
+mod s3;
+mod transfer;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
+
+pub use args::StoreArgs;
+pub use blocking::{BlockingReader, BlockingWriter, ChangedContent};
+pub use error::StoreError;
+pub use reader::ObjectReader;
+pub use writer::{FIRST_PART_BYTES, ObjectWriter, PARTS_IN_FLIGHT, Written};
+
+use dir::DirStore;
+use s3::S3Store;
+
+/// An object store. Cheap to clone; all clones share their connections.
+#[derive(Clone)]
+pub struct Store {
+    backend: Backend,
+}
+
+#[derive(Clone)]
+enum Backend {
+    S3(Arc<S3Store>),
+    Dir(Arc<DirStore>),
+}
+
+/// What the store knows of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its key, relative to the store's URL.
+    pub key: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Changes whenever the object is replaced.
+    pub etag: String,
+    /// User metadata, names in lower case; empty in listings and for local directories.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Store {
+    /// A store in a local directory, which is created when needed.
+    ///
+    /// # Errors
+    /// Fails when the directory cannot be made.
+    pub fn in_directory(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Ok(Self { backend: Backend::Dir(Arc::new(DirStore::new(root.into())?)) })
+    }
+
+    /// What is known of an object, or None if there is none.
+    ///
+    /// # Errors
+    /// Fails when the key is invalid or the store does not answer.
+    pub async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, StoreError> {
+        key::check(key)?;
+        match &self.backend {
+            Backend::S3(s3) => s3.head(key).await,
+            Backend::Dir(dir) => dir.head(key).await,
+        }
+    }
+
+    /// An object's bytes, as a stream.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none. The stream itself fails when it ends early.
+    pub async fn get(&self, key: &str) -> Result<(ObjectInfo, ObjectReader), StoreError> {
+        key::check(key)?;
+        match &self.backend {
+            Backend::S3(s3) => s3.get(key).await,
+            Backend::Dir(dir) => dir.get(key).await,
+        }
+    }
+
+    /// A range of an object's bytes, as a stream.
+    ///
+    /// # Errors
+    /// As [`Store::get`]; also when the object ends before the range does.
+    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<ObjectReader, StoreError> {
+        key::check(key)?;
+        if range.is_empty() {
+            return Ok(ObjectReader::empty());
+        }
+        match &self.backend {
+            Backend::S3(s3) => s3.get_range(key, range, None).await,
+            Backend::Dir(dir) => dir.get_range(key, range).await,
+        }
+    }
+
+    /// A whole small object.
+    ///
+    /// # Errors
+    /// As [`Store::get`]; [`StoreError::TooLarge`] when it has more than `max_bytes`.
+    pub async fn read_small(&self, key: &str, max_bytes: u64) -> Result<Vec<u8>, StoreError> {
+        let (info, mut reader) = self.get(key).await?;
+        if info.bytes > max_bytes {
+            return Err(StoreError::TooLarge { key: key.into(), bytes: info.bytes, max_bytes });
+        }
+        let mut content = Vec::with_capacity(usize::try_from(info.bytes).unwrap_or(0));
+        while let Some(chunk) = reader.try_next().await? {
+            content.extend_from_slice(&chunk);
+        }
+        Ok(content)
+    }
+
+    /// Writes a small object at once, replacing what was there.
+    ///
+    /// # Errors
+    /// Fails when the key is invalid or the store does not answer.
+    pub async fn put_small(&self, key: &str, content: Bytes, content_type: &str) -> Result<(), StoreError> {
+        key::check(key)?;
+        match &self.backend {
+            Backend::S3(s3) => s3.put(key, content, content_type, false).await.map(drop),
+            Backend::Dir(dir) => dir.put(key, content, false).await.map(drop),
+        }
+    }
+
+    /// Writes a small object unless there is one already; of several at once, one wins. Tells whether it was written.
+    ///
+    /// # Errors
+    /// Fails when the key is invalid or the store does not answer.
+    pub async fn put_if_absent(
+        &self,
+        key: &str,
+        content: Bytes,
+        content_type: &str,
+    ) -> Result<bool, StoreError> {
+        key::check(key)?;
+        match &self.backend {
+            Backend::S3(s3) => s3.put(key, content, content_type, true).await,
+            Backend::Dir(dir) => dir.put(key, content, true).await,
+        }
+    }
+
+    /// Starts writing an object of any size. Nothing is seen under the key before [`ObjectWriter::finish`].
+    ///
+    /// # Errors
+    /// Fails when the key is invalid.
+    pub async fn writer(&self, key: &str) -> Result<ObjectWriter, StoreError> {
+        key::check(key)?;
+        match &self.backend {
+            Backend::S3(s3) => Ok(ObjectWriter::s3(Arc::clone(s3), key)),
+            Backend::Dir(dir) => ObjectWriter::dir(dir, key).await,
+        }
+    }
+
+    /// All objects whose keys start with a prefix, in the order of their keys.
+    pub fn list(&self, prefix: &str) -> BoxStream<'static, Result<ObjectInfo, StoreError>> {
+        if let Err(error) = key::check_prefix(prefix) {
+            return Box::pin(futures::stream::once(async { Err(error) }));
+        }
+        match &self.backend {
+            Backend::S3(s3) => Arc::clone(s3).list(prefix.to_owned()),
+            Backend::Dir(dir) => Arc::clone(dir).list(prefix.to_owned()),
+        }
+    }
+
+    /// Deletes an object; it is no error when there is none.
+    ///
+    /// # Errors
+    /// Fails when the key is invalid or the store does not answer.
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        key::check(key)?;
+        match &self.backend {
+            Backend::S3(s3) => s3.delete(key).await,
+            Backend::Dir(dir) => dir.delete(key).await,
+        }
+    }
+
+    /// Deletes all objects below a prefix, and what unfinished uploads have left there. Tells how many objects.
+    ///
+    /// # Errors
+    /// Fails when the prefix does not end in `/`, or the store does not answer; some objects may be gone then.
+    pub async fn delete_prefix(&self, prefix: &str) -> Result<u64, StoreError> {
+        key::check_prefix(prefix)?;
+        if !prefix.ends_with('/') {
+            return Err(StoreError::InvalidKey {
+                key: prefix.into(),
+                why: "a prefix to delete must end in '/'",
+            });
+        }
+        match &self.backend {
+            Backend::S3(s3) => s3.delete_prefix(prefix).await,
+            Backend::Dir(dir) => dir.delete_prefix(prefix).await,
+        }
+    }
+
+    /// Whether the store can be reached and used. Creates a missing bucket when that is switched on.
+    ///
+    /// # Errors
+    /// Fails when it cannot.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::S3(s3) => s3.check().await,
+            Backend::Dir(dir) => dir.check().await,
+        }
+    }
+
+    /// The file that holds an object, when the store is a local directory.
+    pub fn local_path(&self, key: &str) -> Option<PathBuf> {
+        match &self.backend {
+            Backend::Dir(dir) if key::check(key).is_ok() => Some(dir.path(key)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.backend {
+            Backend::S3(s3) => write!(f, "Store({})", s3.url()),
+            Backend::Dir(dir) => write!(f, "Store(file://{})", dir.root().display()),
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! The subcommands of the Jobs, as a pod runs them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod support;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::example;
+use support::program::{Ended, job, run_job, scorer};
+use support::weed::{self, Weed};
+
+/// A store in a folder, with the sources of two parties.
+struct Cluster {
+    folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sources")).unwrap();
+        for (name, file) in [("a.json", "hospital-a.json"), ("b.json", "hospital-b.json")] {
+            std::fs::copy(example("thousand").join(file), folder.path().join("sources").join(name)).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn store(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn ingest(&self, dataset: usize, source: Value) -> Ended {
+        job(&["ingest"], self.store(), &ingest_plan(dataset, source))
+    }
+
+    /// The contributions of both parties.
+    fn contributions(&self) -> [Value; 2] {
+        ["a", "b"].map(|party| {
+            let dataset = usize::from(party == "b");
+            let ended = self.ingest(dataset, json!({"encodings": format!("sources/{party}.json")}));
+            assert_eq!(ended.code, Some(0), "{}", ended.log);
+            ended.message
+        })
+    }
+
+    fn json(&self, key: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.store().join(key)).unwrap()).unwrap()
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.store().join(key).exists()
+    }
+}
+
+fn ingest_plan(dataset: usize, source: Value) -> Value {
+    json!({"version": 1, "project": "p", "party": "party", "source": source, "blocking": false,
+        "output": format!("projects/p/parties/{dataset}/u/")})
+}
+
+fn run_plan(contributions: &[Value], result_type: &str, shards: u32) -> Value {
+    let inputs: Vec<Value> = contributions
+        .iter()
+        .map(|contribution| {
+            let mut input = contribution.clone();
+            input["party"] = "party".into();
+            input
+        })
+        .collect();
+    json!({"version": 1, "run": "r", "threshold": 0.8, "resultType": result_type, "blocking": false,
+        "inputs": inputs, "output": "runs/r/", "shards": shards, "memoryLimitBytes": 256 << 20})
+}
+
+#[test]
+fn ingest_says_what_it_has_taken_in_and_does_it_once() {
+    let cluster = Cluster::new();
+    let [first, _] = cluster.contributions();
+    assert_eq!((&first["records"], &first["encodingBytes"]), (&json!(1000), &json!(128)));
+    assert_eq!(cluster.json("projects/p/parties/0/u/contribution.json"), first);
+    // again, without the source: all is done
+    let again = cluster.ingest(0, json!({"encodings": "sources/gone.json"}));
+    assert_eq!((again.code, again.message), (Some(0), first));
+}
+
+#[test]
+fn a_source_at_fault_is_told_apart_from_trouble() {
+    let cluster = Cluster::new();
+    let sources = cluster.store().join("sources");
+    std::fs::write(sources.join("malformed.json"), "{\"clks\": [").unwrap();
+    std::fs::write(sources.join("base64.json"), "{\"clks\": [\"!\"]}").unwrap();
+    std::fs::write(sources.join("empty.json"), "{\"clks\": []}").unwrap();
+    std::fs::write(sources.join("odd.json"), "{\"clks\": [\"AAAA\"]}").unwrap();
+    std::fs::write(sources.join("raw"), [0; 100]).unwrap();
+    for (source, reason) in [
+        (json!({"encodings": "sources/none.json"}), "SourceNotFound"),
+        (json!({"encodings": "sources/malformed.json"}), "MalformedJson"),
+        (json!({"encodings": "sources/base64.json"}), "InvalidBase64"),
+        (json!({"encodings": "sources/empty.json"}), "EmptyData"),
+        (json!({"encodings": "sources/odd.json"}), "EncodingSizeMismatch"),
+        (json!({"encodings": "sources/a.json", "encodingBytes": 64}), "EncodingSizeMismatch"),
+        (json!({"encodings": "sources/raw", "encodingBytes": 64}), "TruncatedData"),
+        (json!({"encodings": "sources/raw"}), "EncodingSizeMismatch"),
+        (json!({"encodings": "sources/a.json", "blocks": "sources/b.json"}), "InvalidBlocks"),
+    ] {
+        let ended = cluster.ingest(0, source.clone());
+        assert_eq!(
+            (ended.code, &ended.message["reason"]),
+            (Some(3), &json!(reason)),
+            "{source}: {}",
+            ended.log
+        );
+        assert!(ended.message["message"].as_str().unwrap().len() > 20);
+        assert!(!cluster.has("projects/p/parties/0/u/contribution.json"));
+        assert!(!cluster.has("projects/p/parties/0/u/encodings"));
+    }
+    let away = run_job(
+        scorer(&["ingest", "--store-url", "s3://bucket", "--store-endpoint", "http://127.0.0.1:1", "--plan"])
+            .arg(ingest_plan(0, json!({"encodings": "sources/a.json"})).to_string())
+            .envs(weed::credentials()),
+    );
+    assert_eq!((away.code, &away.message["reason"]), (Some(1), &json!("StoreUnavailable")), "{}", away.log);
+    assert!(!away.log.contains("test-secret-key"));
+}
+
+#[test]
+fn blocks_may_come_in_an_object_of_their_own() {
+    let cluster = Cluster::new();
+    let blocks: serde_json::Map<_, _> = (0..1000).map(|i| (i.to_string(), json!([i % 10, "all"]))).collect();
+    std::fs::write(cluster.store().join("sources/blocks"), json!({"blocks": blocks}).to_string()).unwrap();
+    let mut plan = ingest_plan(0, json!({"encodings": "sources/a.json", "blocks": "sources/blocks"}));
+    plan["blocking"] = true.into();
+    let ended = job(&["ingest"], cluster.store(), &plan);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert_eq!(ended.message["blocks"], "projects/p/parties/0/u/blocks");
+    std::fs::write(cluster.store().join("sources/blocks"), json!({"blocks": {"1000": []}}).to_string())
+        .unwrap();
+    plan["output"] = "projects/p/parties/1/u/".into();
+    let ended = job(&["ingest"], cluster.store(), &plan);
+    assert_eq!((ended.code, &ended.message["reason"]), (Some(3), &json!("InvalidBlocks")), "{}", ended.log);
+    assert!(!cluster.has("projects/p/parties/1/u/encodings"));
+}
+
+#[test]
+fn one_shard_is_scored_and_solved_at_once() {
+    let cluster = Cluster::new();
+    let plan = run_plan(&cluster.contributions(), "groups", 1);
+    let ended = job(&["score"], cluster.store(), &plan);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let summary = cluster.json("runs/r/summary.json");
+    assert_eq!(ended.message, summary);
+    assert_eq!(
+        (&summary["comparisons"], &summary["pairs"], &summary["groups"]),
+        (&json!(1_000_000), &json!(948), &json!(948))
+    );
+    assert_eq!(summary["results"][0]["key"], "runs/r/result/groups.json");
+    assert_eq!(cluster.json("runs/r/result/groups.json")["groups"].as_array().unwrap().len(), 948);
+    // a pod that is started again does nothing
+    std::fs::remove_file(cluster.store().join("runs/r/result/groups.json")).unwrap();
+    for subcommand in ["score", "solve"] {
+        assert_eq!(job(&[subcommand], cluster.store(), &plan).message, summary);
+    }
+    assert!(!cluster.has("runs/r/result/groups.json"));
+}
+
+#[test]
+fn shards_are_scored_one_by_one_and_solved_together() {
+    let cluster = Cluster::new();
+    let contributions = cluster.contributions();
+    assert_eq!(
+        job(&["score"], cluster.store(), &run_plan(&contributions, "similarity_scores", 1)).code,
+        Some(0)
+    );
+    let whole = std::fs::read(cluster.store().join("runs/r/result/similarity_scores.json")).unwrap();
+
+    let mut plan = run_plan(&contributions, "similarity_scores", 3);
+    plan["output"] = "runs/s/".into();
+    let early = job(&["solve"], cluster.store(), &plan);
+    assert_eq!((early.code, &early.message["reason"]), (Some(3), &json!("CorruptObject")), "{}", early.log);
+    for shard in ["2", "0", "1"] {
+        let ended = job(&["score", "--shard", shard], cluster.store(), &plan);
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        assert_eq!(cluster.json(&format!("runs/s/pairs/{shard}.json")), ended.message);
+        assert!(!cluster.has("runs/s/summary.json"));
+    }
+    let ended = job(&["solve"], cluster.store(), &plan);
+    assert_eq!((ended.code, &ended.message["pairs"]), (Some(0), &json!(948)), "{}", ended.log);
+    assert!(whole == std::fs::read(cluster.store().join("runs/s/result/similarity_scores.json")).unwrap());
+}
+
+#[test]
+fn a_retried_pod_draws_the_same_permutations_and_the_seed_does_not_stay() {
+    let cluster = Cluster::new();
+    let plan = run_plan(&cluster.contributions(), "permutations", 1);
+    std::fs::create_dir_all(cluster.store().join("runs/r")).unwrap();
+    let seed = cluster.store().join("runs/r/seed");
+    let draw = || {
+        assert_eq!(job(&["score"], cluster.store(), &plan).code, Some(0));
+        assert!(!seed.exists());
+        std::fs::remove_file(cluster.store().join("runs/r/summary.json")).unwrap();
+        ["mask", "permutation-0", "permutation-1"]
+            .map(|name| cluster.json(&format!("runs/r/result/{name}.json")))
+    };
+    std::fs::write(&seed, [7; 32]).unwrap();
+    let first = draw();
+    std::fs::write(&seed, [7; 32]).unwrap();
+    assert_eq!(draw(), first);
+    // without a seed from before, it draws one that nobody knows
+    assert_ne!(draw(), first);
+}
+
+#[test]
+fn what_was_changed_in_the_store_is_found() {
+    let cluster = Cluster::new();
+    let contributions = cluster.contributions();
+    let plan = run_plan(&contributions, "groups", 2);
+    let encodings = cluster.store().join("projects/p/parties/1/u/encodings");
+    let original = std::fs::read(&encodings).unwrap();
+    let mut flipped = original.clone();
+    flipped[77] ^= 1;
+    for changed in [&flipped[..], &original[..original.len() - 128], &[]] {
+        std::fs::write(&encodings, changed).unwrap();
+        let ended = job(&["score", "--shard", "0"], cluster.store(), &plan);
+        assert_eq!(
+            (ended.code, &ended.message["reason"]),
+            (Some(3), &json!("CorruptObject")),
+            "{}",
+            ended.log
+        );
+    }
+    std::fs::write(&encodings, &original).unwrap();
+    for shard in ["0", "1"] {
+        assert_eq!(job(&["score", "--shard", shard], cluster.store(), &plan).code, Some(0));
+    }
+    let pairs = cluster.store().join("runs/r/pairs/1.pairs");
+    let original = std::fs::read(&pairs).unwrap();
+    let mut flipped = original.clone();
+    let last = flipped.len() - 1;
+    flipped[last - 30] ^= 1;
+    for changed in [&flipped[..], &original[..last], &[]] {
+        std::fs::write(&pairs, changed).unwrap();
+        let ended = job(&["solve"], cluster.store(), &plan);
+        assert_eq!(
+            (ended.code, &ended.message["reason"]),
+            (Some(3), &json!("CorruptObject")),
+            "{}",
+            ended.log
+        );
+        assert!(!cluster.has("runs/r/result/groups.json"));
+    }
+    std::fs::write(&pairs, original).unwrap();
+    assert_eq!(job(&["solve"], cluster.store(), &plan).code, Some(0));
+}
+
+#[test]
+fn too_little_memory_is_said_not_suffered() {
+    let cluster = Cluster::new();
+    let plan = run_plan(&cluster.contributions(), "groups", 1);
+    let ended = job(&["score", "--memory-limit", "1000000"], cluster.store(), &plan);
+    assert_eq!((ended.code, &ended.message["reason"]), (Some(3), &json!("OutOfMemory")), "{}", ended.log);
+    assert!(ended.message["message"].as_str().unwrap().contains("raise spec.resources.limits.memory"));
+}
+
+#[test]
+fn a_plan_that_cannot_be_understood_is_a_usage_error() {
+    let cluster = Cluster::new();
+    let good = run_plan(&cluster.contributions(), "groups", 1);
+    for (field, value) in [
+        ("version", json!(2)),
+        ("shards", json!(0)),
+        ("inputs", json!([])),
+        ("output", json!("runs/r")),
+        ("blocking", json!(true)),
+    ] {
+        let mut plan = good.clone();
+        plan[field] = value;
+        assert_eq!(job(&["score"], cluster.store(), &plan).code, Some(2), "{field}");
+    }
+    let no_such_shard = job(&["score", "--shard", "1"], cluster.store(), &good);
+    assert_ne!(no_such_shard.code, Some(0));
+}
+
+#[test]
+fn a_pod_shows_its_progress_and_ends_when_asked_to() {
+    let cluster = Cluster::new();
+    // 40,000 x 40,000 of the largest encodings: minutes of work
+    let raw = vec![0x5a; 40_000 * 1024];
+    std::fs::write(cluster.store().join("sources/raw"), &raw).unwrap();
+    let contributions = [0, 1].map(|dataset| {
+        let ended = cluster.ingest(dataset, json!({"encodings": "sources/raw", "encodingBytes": 1024}));
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        ended.message
+    });
+    let mut plan = run_plan(&contributions, "groups", 2);
+    plan["threshold"] = 1.0.into();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut pod = scorer(&["score", "--listen", &format!("127.0.0.1:{port}"), "--plan", &plan.to_string()])
+        .arg(format!("--store-url=file://{}", cluster.store().display()))
+        .spawn()
+        .unwrap();
+    let progress = poll(|| {
+        let progress: Value = serde_json::from_str(&get(port, "/progress")?).ok()?;
+        (progress["comparisons"].as_u64()? > 0).then_some(progress)
+    });
+    assert_eq!((&progress["stage"], &progress["totalComparisons"]), (&json!("Scoring"), &json!(800_000_000)));
+    assert_eq!(get(port, "/healthz").as_deref(), Some("ok\n"));
+    let metrics = get(port, "/metrics").unwrap();
+    assert!(metrics.contains("\nlinkage_comparisons_planned 800000000"), "{metrics}");
+    assert!(metrics.contains("linkage_stage{stage=\"scoring\"} 1"), "{metrics}");
+
+    let asked = Instant::now();
+    let id = pod.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert_eq!(pod.wait().unwrap().code(), Some(143));
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    assert!(!cluster.has("runs/r/pairs/0.json"));
+}
+
+#[test]
+fn all_of_it_works_on_s3() {
+    if !weed::in_child_with_credentials("all_of_it_works_on_s3") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (weed, store) = runtime.block_on(async {
+        let weed = Weed::start().await;
+        let store = weed.bucket("jobs").await;
+        for party in ["a", "b"] {
+            let file = example("thousand").join(format!("hospital-{party}.json"));
+            store.upload_from(&file, &format!("sources/{party}.json")).await.unwrap();
+        }
+        (weed, store)
+    });
+    let job = |arguments: &[&str], plan: Value| {
+        let mut command = scorer(arguments);
+        command.args(["--store-url", "s3://jobs/some/prefix", "--store-endpoint", weed.endpoint()]);
+        let ended = run_job(command.args(["--plan", &plan.to_string()]));
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        ended.message
+    };
+    let contributions = ["a", "b"].map(|party| {
+        let source = json!({"encodings": format!("sources/{party}.json")});
+        job(&["ingest"], ingest_plan(usize::from(party == "b"), source))
+    });
+    let plan = run_plan(&contributions, "permutations", 2);
+    for shard in ["0", "1"] {
+        job(&["score", "--shard", shard], plan.clone());
+    }
+    let summary = job(&["solve"], plan);
+    assert_eq!((&summary["pairs"], &summary["groups"]), (&json!(948), &json!(948)));
+    runtime.block_on(async {
+        for result in summary["results"].as_array().unwrap() {
+            let object = store.head(result["key"].as_str().unwrap()).await.unwrap().unwrap();
+            assert_eq!(result["bytes"], object.bytes);
+        }
+        assert_eq!(store.head("runs/r/seed").await.unwrap(), None);
+        assert!(store.delete_prefix("runs/r/").await.unwrap() >= 8);
+    });
+}
+
+/// Waits until there is something.
+fn poll<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        match look() {
+            Some(found) => return found,
+            None => assert!(start.elapsed() < Duration::from_secs(60), "nothing after a minute"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The body of an answer, over plain HTTP.
+fn get(port: u16, path: &str) -> Option<String> {
+    use std::io::{Read, Write};
+    let mut connection = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(connection, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).ok()?;
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+}

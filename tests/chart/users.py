@@ -1,0 +1,223 @@
+"""What each user of the bundled store can do, and cannot.
+
+users.py ENDPOINT KEYS    KEYS: a file with {"operator": {"accessKey": …, "secretKey": …}, "api": …, …}
+
+The store has to be an empty one; what this leaves is removed again.
+"""
+
+import json
+import sys
+import urllib.error
+import urllib.request
+
+import boto3
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+BUCKET = "linkage"
+ENCODINGS = "projects/p/parties/0/u/encodings"
+CONTRIBUTION = "projects/p/parties/0/u/contribution.json"
+PAIRS = "runs/r/pairs/0.pairs"
+MANIFEST = "runs/r/pairs/0.json"
+SEED = "runs/r/seed"
+RESULT = "runs/r/result/groups.json"
+SUMMARY = "runs/r/summary.json"
+SOURCE = "sources/a.json"
+
+wrong: list[str] = []
+
+
+def main() -> None:
+    endpoint, keys = sys.argv[1], json.load(open(sys.argv[2]))
+    users = {user: User(user, client(endpoint, key)) for user, key in keys.items()}
+    operator, api, scorer, uploader = (users[name] for name in ("operator", "api", "scorer", "uploader"))
+
+    strangers(endpoint, keys)
+    check_bucket(operator, api, list(users.values()))
+    writing(operator, api, scorer, uploader)
+    reading(operator, api, scorer, uploader)
+    deleting(operator, api, scorer, uploader)
+
+    left = [item["Key"] for item in uploader.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+    expect("everything is deleted in the end", left == [])
+    print(f"{User.tried} attempts, {len(wrong)} of them with the wrong outcome")
+    sys.exit(bool(wrong))
+
+
+class User:
+    """Tries things, and says where the outcome is not the right one."""
+
+    tried = 0
+
+    def __init__(self, name: str, s3: BaseClient) -> None:
+        self.name, self.s3 = name, s3
+
+    def may(self, what: str, key: str = "") -> None:
+        expect(f"{self.name} may {what} {key}", self._try(what, key) is None)
+
+    def may_not(self, what: str, key: str = "") -> None:
+        refused = self._try(what, key)
+        expect(f"{self.name} may not {what} {key} ({refused})", refused in ("AccessDenied", "403"))
+
+    def _try(self, what: str, key: str) -> str | None:
+        User.tried += 1
+        try:
+            return getattr(self, what)(key)
+        except ClientError as error:
+            return error.response["Error"]["Code"]
+
+    def create_bucket(self, name: str) -> None:
+        self.s3.create_bucket(Bucket=name)
+
+    def delete_bucket(self, name: str) -> None:
+        self.s3.delete_bucket(Bucket=name)
+
+    def look_at_bucket(self, _: str) -> None:
+        self.s3.head_bucket(Bucket=BUCKET)
+
+    def open_bucket_to_all(self, _: str) -> None:
+        everything = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+        self.s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [everything]}))
+
+    def list(self, prefix: str) -> None:
+        self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+        self.s3.list_multipart_uploads(Bucket=BUCKET, Prefix=prefix)
+
+    def put(self, key: str) -> None:
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=b"some bytes")
+
+    def put_in_parts(self, key: str) -> None:
+        upload = self.s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+        part = {"Bucket": BUCKET, "Key": key, "UploadId": upload}
+        tag = self.s3.upload_part(**part, PartNumber=1, Body=b"bytes" * 1_100_000)["ETag"]
+        self.s3.complete_multipart_upload(**part, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
+
+    def begin_and_abort(self, key: str) -> None:
+        upload = self.s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+        self.s3.abort_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload)
+
+    def begin_only(self, key: str) -> None:
+        self.s3.create_multipart_upload(Bucket=BUCKET, Key=key)
+
+    def abort_all(self, prefix: str) -> None:
+        for upload in self.s3.list_multipart_uploads(Bucket=BUCKET, Prefix=prefix).get("Uploads", []):
+            self.s3.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+
+    def get(self, key: str) -> None:
+        self.s3.get_object(Bucket=BUCKET, Key=key, Range="bytes=0-3")["Body"].read()
+
+    def look_at(self, key: str) -> None:
+        self.s3.head_object(Bucket=BUCKET, Key=key)
+
+    def copy_to_own(self, key: str) -> None:
+        self.s3.copy_object(Bucket=BUCKET, Key="projects/p/copy", CopySource=f"{BUCKET}/{key}")
+
+    def delete(self, key: str) -> None:
+        self.s3.delete_object(Bucket=BUCKET, Key=key)
+
+    def delete_many(self, keys: str) -> str | None:
+        objects = [{"Key": key} for key in keys.split()]
+        answer = self.s3.delete_objects(Bucket=BUCKET, Delete={"Objects": objects, "Quiet": True})
+        return answer["Errors"][0]["Code"] if answer.get("Errors") else None
+
+
+def strangers(endpoint: str, keys: dict) -> None:
+    try:
+        urllib.request.urlopen(f"{endpoint}/{BUCKET}")
+        expect("a stranger is refused", False)
+    except urllib.error.HTTPError as error:
+        expect("a stranger is refused", error.code == 403)
+    impostor = User("impostor", client(endpoint, {**keys["api"], "secretKey": "wrong"}))
+    expect("a wrong secret is refused", impostor._try("list", "") == "SignatureDoesNotMatch")
+
+
+def check_bucket(operator: User, api: User, users: list[User]) -> None:
+    api.may_not("create_bucket", "another")
+    operator.may_not("create_bucket", "another")
+    # It may be there already.
+    expect("operator makes the bucket", operator._try("create_bucket", BUCKET) in (None, "BucketAlreadyOwnedByYou"))
+    for user in users:
+        user.may("look_at_bucket")
+        user.may("list", "projects/p/")
+        user.may_not("delete_bucket", BUCKET)
+        user.may_not("open_bucket_to_all")
+
+
+def writing(operator: User, api: User, scorer: User, uploader: User) -> None:
+    uploader.may("put", SOURCE)
+    uploader.may("put_in_parts", SOURCE)
+    uploader.may_not("put", RESULT)
+    uploader.may_not("put", ENCODINGS)
+    api.may("put", ENCODINGS)
+    api.may("put_in_parts", ENCODINGS)
+    api.may("begin_and_abort", ENCODINGS)
+    api.may("begin_only", ENCODINGS)
+    for key in SOURCE, SUMMARY:
+        api.may_not("put", key)
+        api.may_not("put_in_parts", key)
+    for key in CONTRIBUTION, PAIRS, MANIFEST, SEED, RESULT, SUMMARY:
+        scorer.may("put", key)
+    scorer.may("put_in_parts", RESULT)
+    scorer.may("begin_and_abort", RESULT)
+    scorer.may_not("put", SOURCE)
+    for key in ENCODINGS, SUMMARY, SOURCE:
+        operator.may_not("put", key)
+
+
+def reading(operator: User, api: User, scorer: User, uploader: User) -> None:
+    for key in CONTRIBUTION, MANIFEST, SUMMARY:
+        operator.may("get", key)
+        operator.may("look_at", key)
+    for key in ENCODINGS, PAIRS, SEED, RESULT:
+        operator.may_not("get", key)
+        operator.may_not("look_at", key)
+        operator.may_not("copy_to_own", key)
+    operator.may_not("look_at", SOURCE)
+    operator.may_not("copy_to_own", SOURCE)
+    for key in ENCODINGS, RESULT:
+        api.may("get", key)
+    for key in PAIRS, SEED, SOURCE:
+        api.may_not("get", key)
+        api.may_not("copy_to_own", key)
+    for key in ENCODINGS, PAIRS, SEED, SOURCE:
+        scorer.may("get", key)
+    for key in RESULT, SUMMARY, SOURCE:
+        uploader.may("get", key)
+    for key in ENCODINGS, PAIRS, SEED:
+        uploader.may_not("get", key)
+
+
+def deleting(operator: User, api: User, scorer: User, uploader: User) -> None:
+    for user in operator, api, scorer:
+        user.may_not("delete", SOURCE)
+        user.may_not("delete_many", SOURCE)
+    for user in api, uploader:
+        user.may_not("delete", RESULT)
+        user.may_not("delete_many", RESULT)
+    api.may("delete", ENCODINGS)
+    scorer.may("delete", PAIRS)
+    operator.may("abort_all", "projects/p/")
+    operator.may("delete_many", f"{ENCODINGS} {CONTRIBUTION} {PAIRS} {MANIFEST} {SEED} {RESULT} {SUMMARY}")
+    uploader.may("delete", SOURCE)
+
+
+def expect(what: str, right: bool) -> None:
+    if not right:
+        wrong.append(what)
+        print(f"WRONG: {what}")
+
+
+def client(endpoint: str, key: dict) -> BaseClient:
+    config = Config(
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        retries={"max_attempts": 1},
+    )
+    credentials = {"aws_access_key_id": key["accessKey"], "aws_secret_access_key": key["secretKey"]}
+    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=config, **credentials)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+//! Pods are killed and the store goes away in the middle of a run: it completes all the same.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::rest::{Body, Rest};
+use tests::{Installation, Story, data};
+
+/// Large enough to be at work for a while: 60,000 x 60,000 comparisons.
+const RECORDS: usize = 60_000;
+
+/// A project and a run of random encodings, of which the first hundred of both parties are equal.
+async fn long_run(rest: &Rest) -> anyhow::Result<(String, String, String)> {
+    let request = json!({"schema": {}, "result_type": "groups"});
+    let (project, tokens, result_token) = rest.create_project(request).await?;
+    let first = data::random_encodings(RECORDS, 1);
+    let mut second = data::random_encodings(RECORDS, 2);
+    second[..128 * 100].copy_from_slice(&first[..128 * 100]);
+    for (token, encodings) in tokens.iter().zip([first, second]) {
+        let body = Body::binary(encodings, RECORDS);
+        rest.post(&format!("projects/{project}/binaryclks"), token, body).await?.expect(201)?;
+    }
+    let run = rest.create_run(&project, &result_token, 0.9).await?;
+    Ok((project, run, result_token))
+}
+
+async fn check_result(rest: &Rest, project: &str, run: &str, token: &str) -> Story {
+    let result = rest.result(project, run, token).await?;
+    let groups = result["groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 100);
+    assert!(groups.iter().all(|group| group[0][1] == group[1][1]), "{result}");
+    Ok(())
+}
+
+async fn wait_scoring(here: &Installation, run: &str) -> Story {
+    let at_work = |run: &Value| run["status"]["stage"] == "Scoring";
+    here.namespace
+        .wait_for(&format!("lrun/{run}"), "scoring", Duration::from_secs(60), at_work)
+        .await
+        .map(drop)
+}
+
+#[tokio::test]
+async fn operator_api_and_scorer_are_killed_in_the_middle_of_a_run() -> Story {
+    Installation::tell("killed", |here| async move {
+        let rest = here.rest().await?;
+        let (project, run, token) = long_run(&rest).await?;
+        wait_scoring(&here, &run).await?;
+        let ours = "app.kubernetes.io/component in (operator,api)";
+        here.namespace
+            .kubectl(&["delete", "pods", "--selector", ours, "--grace-period=0", "--force", "--wait=false"])
+            .await?;
+        rest.wait_completed(&project, &run, &token).await?;
+        check_result(&rest, &project, &run, &token).await?;
+
+        let run = rest.create_run(&project, &token, 0.95).await?;
+        wait_scoring(&here, &run).await?;
+        let scorer = format!("pprl.dev/run={run}");
+        here.namespace
+            .kubectl(&[
+                "delete",
+                "pods",
+                "--selector",
+                &scorer,
+                "--grace-period=0",
+                "--force",
+                "--wait=false",
+            ])
+            .await?;
+        rest.wait_completed(&project, &run, &token).await?;
+        check_result(&rest, &project, &run, &token).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_run_is_suspended_and_goes_on() -> Story {
+    Installation::tell("suspended", |here| async move {
+        let rest = here.rest().await?;
+        let (project, run, token) = long_run(&rest).await?;
+        wait_scoring(&here, &run).await?;
+        let lrun = format!("lrun/{run}");
+        let suspend = |value: bool| format!(r#"{{"spec":{{"suspend":{value}}}}}"#);
+        here.namespace.kubectl(&["patch", &lrun, "--type=merge", "--patch", &suspend(true)]).await?;
+        here.namespace.kubectl(&["wait", &lrun, "--for=condition=Suspended", "--timeout=60s"]).await?;
+        let pods = here.namespace.names("pods", &format!("pprl.dev/run={run}")).await?;
+        let jobs = here.namespace.names("jobs", &format!("pprl.dev/run={run}")).await?;
+        assert!(jobs.is_empty() && pods.len() <= 1, "{jobs:?} {pods:?}");
+        here.namespace.kubectl(&["patch", &lrun, "--type=merge", "--patch", &suspend(false)]).await?;
+        rest.wait_completed(&project, &run, &token).await?;
+        check_result(&rest, &project, &run, &token).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_store_is_away_for_a_minute() -> Story {
+    Installation::tell("store-away", |here| async move {
+        let rest = here.rest().await?;
+        let (project, run, token) = long_run(&rest).await?;
+        wait_scoring(&here, &run).await?;
+        let scale = |replicas: &'static str| {
+            let here = &here;
+            async move { here.namespace.kubectl(&["scale", "statefulset/linkage-operator-store", replicas]).await }
+        };
+        scale("--replicas=0").await?;
+        here.namespace.kubectl(&["wait", "pod/linkage-operator-store-0", "--for=delete", "--timeout=90s"]).await?;
+        let upload = rest.create_project(json!({"schema": {}, "result_type": "groups"})).await?;
+        // the promise is about a minute of absence: what is waited for is the time itself
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let unfinished = here.namespace.get(&format!("lrun/{run}")).await?.unwrap_or_default();
+        assert!(!tests::cluster::is_true(&unfinished, "Failed"), "{unfinished:#}");
+        scale("--replicas=1").await?;
+        here.namespace.kubectl(&["rollout", "status", "statefulset/linkage-operator-store", "--timeout=120s"]).await?;
+        rest.wait_completed(&project, &run, &token).await?;
+        check_result(&rest, &project, &run, &token).await?;
+        let body = Body::document(data::read("thousand/hospital-a.json")?);
+        rest.post(&format!("projects/{}/clks", upload.0), &upload.1[0], body).await?.expect(201)?;
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,7 @@
+//! Stories of people who link records, each told on a real cluster, in a namespace of its own.
+
+mod bad_input;
+mod disruption;
+mod flows;
+mod manifests;
+mod removal;

@@ -1,0 +1,102 @@
+//! Manifests that the API server turns down, and what it says.
+
+use tests::Story;
+use tests::cluster::Namespace;
+
+fn project(spec: &str) -> String {
+    format!(
+        "{{apiVersion: pprl.dev/v1alpha1, kind: LinkageProject, metadata: {{name: p}}, spec: {{{spec}}}}}"
+    )
+}
+
+fn run(spec: &str) -> String {
+    format!("{{apiVersion: pprl.dev/v1alpha1, kind: LinkageRun, metadata: {{name: r}}, spec: {{{spec}}}}}")
+}
+
+/// The resources are all that is needed; no operator sees these.
+async fn namespace(name: &str) -> anyhow::Result<Namespace> {
+    let namespace = Namespace(format!("e2e-{name}"));
+    let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/yaml");
+    namespace.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", crds]).await?;
+    namespace.kubectl(&["wait", "--for=condition=Established", "--filename", crds, "--timeout=60s"]).await?;
+    namespace.kubectl(&["delete", "namespace", &namespace.0, "--ignore-not-found"]).await?;
+    namespace.kubectl(&["create", "namespace", &namespace.0]).await?;
+    Ok(namespace)
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_turned_down_in_words() -> Story {
+    let here = namespace("manifests").await?;
+    let two = "parties: [{name: a}, {name: b}]";
+    let long = "n".repeat(49);
+    let cases = [
+        (run("projectRef: {name: p}, threshold: 0"), "threshold must be above 0 and at most 1"),
+        (run("projectRef: {name: p}, threshold: 1.5"), "threshold must be above 0 and at most 1"),
+        (run("projectRef: {name: p}, threshold: -0.5"), "threshold must be above 0 and at most 1"),
+        (run("projectRef: {name: p}"), "spec.threshold: Required value"),
+        (run("projectRef: {name: p}, treshold: 0.8"), "unknown field \"spec.treshold\""),
+        (run("projectRef: {name: p}, threshold: 0.8, shards: 0"), "spec.shards"),
+        (
+            run("projectRef: {name: p}, threshold: 0.8").replace("name: r", &format!("name: {long}")),
+            "48 characters",
+        ),
+        (project("resultType: Groups, parties: [{name: a}]"), "a linkage needs two parties or more"),
+        (project("resultType: Groups, parties: [{name: a}, {name: a}]"), "Duplicate value: {\"name\":\"a\"}"),
+        (project("resultType: Groups, parties: [{name: a}, {name: B}]"), "lower-case letters"),
+        (
+            project("resultType: SimilarityScores, parties: [{name: a}, {name: b}, {name: c}]"),
+            "for exactly two parties; use Groups for more",
+        ),
+        (project(&format!("resultType: Matches, {two}")), "supported values: \"Groups\""),
+        (project(&format!("resultType: Groups, {two}, partys: []")), "unknown field \"spec.partys\""),
+        (project(&format!("resultType: Groups, {two}, encoding: {{bits: 1000}}")), "multiple of 64"),
+        (
+            project("resultType: Groups, parties: [{name: a, source: {encodings: projects/1/x}}, {name: b}]"),
+            "must not lie below projects/ or runs/",
+        ),
+    ];
+    for (manifest, expected) in cases {
+        let answer = here.apply(&manifest).await?;
+        assert!(!answer.succeeded, "accepted: {manifest}");
+        assert!(answer.text.contains(expected), "{manifest}\nexpected: {expected}\ngot: {}", answer.text);
+    }
+    here.kubectl(&["delete", "namespace", &here.0]).await.map(drop)
+}
+
+#[tokio::test]
+async fn what_was_decided_stays() -> Story {
+    let here = namespace("immutable").await?;
+    let original = project(
+        "resultType: Groups, parties: [{name: a}, {name: b}], encoding: {bits: 1024, schema: {version: 3}}",
+    );
+    assert!(here.apply(&original).await?.succeeded);
+    assert!(here.apply(&run("projectRef: {name: p}, threshold: 0.8")).await?.succeeded);
+    let cases = [
+        (original.replace("Groups", "Permutations"), "resultType cannot be changed"),
+        (original.replace("{name: b}", "{name: c}"), "the names and the number of parties cannot be changed"),
+        (original.replace("{name: b}", "{name: b}, {name: c}"), "the number of parties cannot be changed"),
+        (original.replace("1024", "512"), "encoding cannot be changed"),
+        (original.replace("version: 3", "version: 2"), "encoding cannot be changed"),
+        (original.replace("encoding:", "blocking: ByBlockId, encoding:"), "blocking cannot be changed"),
+        (run("projectRef: {name: q}, threshold: 0.8"), "projectRef cannot be changed"),
+        (run("projectRef: {name: p}, threshold: 0.9"), "threshold cannot be changed"),
+        (run("projectRef: {name: p}, threshold: 0.8, shards: 2"), "shards cannot be changed"),
+    ];
+    for (manifest, expected) in cases {
+        let answer = here.apply(&manifest).await?;
+        assert!(!answer.succeeded, "accepted: {manifest}");
+        assert!(answer.text.contains(expected), "{manifest}\nexpected: {expected}\ngot: {}", answer.text);
+    }
+    let rotated = original.replace("encoding:", "title: Hospitals, tokenGeneration: 2, encoding:");
+    for manifest in [
+        rotated.clone(),
+        rotated.replace("{name: b}", "{name: b, source: {encodings: in/b.json}}"),
+        run("projectRef: {name: p}, threshold: 0.8, suspend: true, ttlSecondsAfterFinished: 60"),
+    ] {
+        let answer = here.apply(&manifest).await?;
+        assert!(answer.succeeded, "{manifest}: {}", answer.text);
+    }
+    let back = here.apply(&original).await?;
+    assert!(back.text.contains("tokenGeneration can only be raised"), "{}", back.text);
+    here.kubectl(&["delete", "namespace", &here.0]).await.map(drop)
+}

@@ -1,0 +1,68 @@
+//! The bundled store, through S3, as the one sees it who puts source objects in and takes results out.
+
+use anyhow::Context;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+};
+use serde_json::Value;
+
+use crate::cluster::{Namespace, run};
+use crate::forward::Forward;
+
+const BUCKET: &str = "linkage";
+
+/// The bucket of an installation.
+pub struct Objects {
+    client: Client,
+    _forward: Forward,
+}
+
+impl Objects {
+    /// Opens a way to the store, with the keys of the chart's `uploader` Secret.
+    pub async fn connect(namespace: &Namespace, service: &str) -> anyhow::Result<Self> {
+        let secret =
+            namespace.get(&format!("secret/{service}-uploader")).await?.context("no uploader Secret")?;
+        let forward = Forward::open(namespace, service, 8333).await?;
+        let credentials = Credentials::new(
+            decoded(&secret, "AWS_ACCESS_KEY_ID").await?,
+            decoded(&secret, "AWS_SECRET_ACCESS_KEY").await?,
+            None,
+            None,
+            "uploader",
+        );
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(&forward.address)
+            .force_path_style(true)
+            .credentials_provider(credentials)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        Ok(Self { client: Client::from_conf(config), _forward: forward })
+    }
+
+    /// Puts an object.
+    pub async fn put(&self, key: &str, content: Vec<u8>) -> anyhow::Result<()> {
+        self.client.put_object().bucket(BUCKET).key(key).body(content.into()).send().await?;
+        Ok(())
+    }
+
+    /// An object as JSON.
+    pub async fn get_json(&self, key: &str) -> anyhow::Result<Value> {
+        let object = self.client.get_object().bucket(BUCKET).key(key).send().await.context(key.to_owned())?;
+        Ok(serde_json::from_slice(&object.body.collect().await?.into_bytes())?)
+    }
+
+    /// The keys below a prefix.
+    pub async fn keys(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let listed = self.client.list_objects_v2().bucket(BUCKET).prefix(prefix).send().await?;
+        Ok(listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect())
+    }
+}
+
+async fn decoded(secret: &Value, name: &str) -> anyhow::Result<String> {
+    let encoded = secret["data"][name].as_str().with_context(|| format!("no {name} in the Secret"))?;
+    Ok(run("base64", &["--decode"], encoded).await?.text)
+}
