@@ -29,6 +29,9 @@ unit: setup ## Unit tests alone
 e2e: ## End-to-end tests on a cluster
 	@tests/e2e/run
 
+latency: ## How long a small run takes, and where the time goes, on the installation that `make demo` left
+	@$(ENV) && KUBECONFIG=$${KUBECONFIG:-$$(tests/local-cluster/cluster kubeconfig)} tests/latency
+
 image: setup ## Build the image, and the store's, as tar files (no Docker daemon needed)
 	@$(ENV) && image/build
 

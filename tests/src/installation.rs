@@ -49,7 +49,7 @@ impl Installation {
             Err(error) => {
                 let state = describe(&namespace).await;
                 remove(&namespace).await?;
-                Err(error.context(format!("{state}\n--- the story \"{name}\" failed")))
+                Err(anyhow::anyhow!("{error:?}\n--- the story \"{name}\" failed; this is how everything was:{state}"))
             }
         }
     }

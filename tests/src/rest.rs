@@ -130,6 +130,12 @@ impl Rest {
         self.get(&format!("projects/{project}/runs/{run}/result"), token).await?.expect(200)
     }
 
+    /// An answer that breaks off in the middle is none: whoever sent it was killed.
+    async fn receive(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Vec<u8>)> {
+        let response = request.send().await?;
+        Ok((response.status().as_u16(), response.bytes().await?.to_vec()))
+    }
+
     async fn send(&self, method: Method, path: &str, token: &str, body: Body) -> anyhow::Result<Answer> {
         let began = Instant::now();
         loop {
@@ -143,12 +149,10 @@ impl Rest {
             }
             request =
                 body.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-            match request.send().await {
+            match Self::receive(request).await {
                 // as clients do: 503 is to be tried again
-                Ok(response) if response.status().as_u16() == 503 && began.elapsed() < PATIENCE => {}
-                Ok(response) => {
-                    let status = response.status().as_u16();
-                    let bytes = response.bytes().await?;
+                Ok((503, _)) if began.elapsed() < PATIENCE => {}
+                Ok((status, bytes)) => {
                     let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes)? };
                     return Ok(Answer { status, body });
                 }

@@ -89,3 +89,17 @@ async fn objects_that_may_have_been_claimed_stay() {
     assert!(service.store.path().join(key).exists());
     service.upload(&project.id, &project.update[0], clks(2, 64)).await.problem(403);
 }
+
+#[tokio::test]
+async fn objects_that_may_have_been_claimed_stay_when_the_token_is_rotated_meanwhile() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let key = ("linkageprojects".to_owned(), project.id.clone());
+    service.kubernetes.objects().before_write = Some(Box::new(move |objects| {
+        objects.resources.get_mut(&key).unwrap()["spec"]["tokenGeneration"] = json!(2);
+        objects.lost_answers = 1;
+    }));
+    service.upload(&project.id, &project.update[0], clks(2, 64)).await.problem(403);
+    let key = service.party(&project.id, 0)["encodings"].as_str().unwrap().to_owned();
+    assert!(service.store.path().join(key).exists());
+}
