@@ -147,7 +147,8 @@ impl From<kube::Error> for Error {
             kube::Error::Api(status) => match status.code {
                 // what the resource's own rules refuse was asked for by the client
                 400 | 413 | 422 => Self::Invalid(status.message),
-                410 | 429 | 500.. => {
+                // 401: the credentials of a pod that was deleted by force are void before the pod has ended
+                401 | 410 | 429 | 500.. => {
                     Self::Unavailable(format!("Kubernetes answered {}: {}", status.code, status.message))
                 }
                 _ => Self::Internal(format!("Kubernetes answered {}: {}", status.code, status.message)),
@@ -198,7 +199,7 @@ mod tests {
             let status = kube::core::Status { code, message: "m".into(), ..Default::default() };
             Error::from(kube::Error::Api(status.boxed())).status().as_u16()
         };
-        assert_eq!([422, 403, 409, 429, 500, 503].map(of), [400, 500, 500, 503, 503, 503]);
+        assert_eq!([422, 401, 403, 409, 429, 500, 503].map(of), [400, 503, 500, 500, 503, 503, 503]);
         assert_eq!(Error::from(kube::Error::Service("refused".into())).status(), 503);
     }
 }

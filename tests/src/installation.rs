@@ -49,7 +49,9 @@ impl Installation {
             Err(error) => {
                 let state = describe(&namespace).await;
                 remove(&namespace).await?;
-                Err(anyhow::anyhow!("{error:?}\n--- the story \"{name}\" failed; this is how everything was:{state}"))
+                Err(anyhow::anyhow!(
+                    "{error:#}\n--- the story \"{name}\" failed; this is how everything was:{state}"
+                ))
             }
         }
     }
