@@ -5,9 +5,9 @@ use super::blocks::{Blocks, Unit, first_shared_is};
 use super::chunk::Chunk;
 use super::dense::pieces;
 use super::executor::{Done, Executor};
-use super::kernel::{Hit, score_tile};
-use super::linkage::Linkage;
-use super::threshold::{Cutoffs, score};
+use super::kernel;
+use super::linkage::{Linkage, Matcher};
+use super::threshold::score;
 use crate::pairs::Pair;
 
 /// Larger units are cut: enough for a task, few enough that their pairs take little memory if all match.
@@ -22,7 +22,7 @@ const TASKS: usize = 1 << 8;
 pub(super) fn run_blocked(
     linkage: &Linkage<'_>,
     blocks: &Blocks,
-    cutoffs: &Cutoffs,
+    matcher: &Matcher,
     executor: &mut Executor<'_>,
 ) -> Result<(), Error> {
     let mut units = blocks.units(linkage.shard).flat_map(split).peekable();
@@ -34,7 +34,7 @@ pub(super) fn run_blocked(
             let mut done = Done::default();
             for unit in &tasks[task] {
                 done.planned += unit.comparisons() as u64;
-                done.comparisons += Comparing { linkage, blocks, cutoffs, unit }.run(scratch, pairs)?;
+                done.comparisons += Comparing { linkage, blocks, matcher, unit }.run(scratch, pairs)?;
             }
             Ok(done)
         })?;
@@ -71,14 +71,14 @@ fn next_task(units: &mut impl Iterator<Item = Unit>) -> Option<Vec<Unit>> {
 struct Scratch {
     rows: Chunk,
     columns: Chunk,
-    hits: Vec<Hit>,
+    kernel: kernel::Scratch,
 }
 
 /// One unit being compared.
 struct Comparing<'a> {
     linkage: &'a Linkage<'a>,
     blocks: &'a Blocks,
-    cutoffs: &'a Cutoffs,
+    matcher: &'a Matcher,
     unit: &'a Unit,
 }
 
@@ -129,12 +129,11 @@ impl Comparing<'_> {
         scratch: &mut Scratch,
         pairs: &mut Vec<Pair>,
     ) -> u64 {
-        let Scratch { rows: row_chunk, columns: column_chunk, hits } = scratch;
-        hits.clear();
-        score_tile(row_chunk.tile(rows.clone()), column_chunk.tile(columns.clone()), self.cutoffs, hits);
+        let Scratch { rows: row_chunk, columns: column_chunk, kernel } = scratch;
+        self.matcher.score_tile(row_chunk.tile(rows.clone()), column_chunk.tile(columns.clone()), kernel);
         let (row_records, _) = self.members(self.unit.dataset0, &self.unit.places0);
         let (column_records, _) = self.members(self.unit.dataset1, &self.unit.places1);
-        pairs.extend(hits.iter().map(|hit| {
+        pairs.extend(kernel.hits.iter().map(|hit| {
             let (row, column) = (rows.start + hit.row as usize, columns.start + hit.column as usize);
             let sum = row_chunk.count(row as u32) + column_chunk.count(column as u32);
             Pair {

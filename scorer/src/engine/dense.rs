@@ -3,15 +3,15 @@ use std::ops::Range;
 use super::Error;
 use super::chunk::Chunk;
 use super::executor::{Done, Executor};
-use super::kernel::{Hit, score_tile};
-use super::linkage::Linkage;
-use super::threshold::{Cutoffs, score};
+use super::kernel::Scratch;
+use super::linkage::{Linkage, Matcher};
+use super::threshold::score;
 use super::work::{self, Rectangle};
 use crate::pairs::Pair;
 
 /// One task compares this many records with [`TILE_COLUMNS`] others: enough to be worth a task, few enough that
 /// even if all of them match their pairs take little memory.
-const TILE_ROWS: usize = 256;
+const TILE_ROWS: usize = 512;
 const TILE_COLUMNS: usize = 1024;
 
 /// A part of the work: records that are held in memory, and records that stream past them.
@@ -46,7 +46,7 @@ impl Pass {
 /// Compares everything with everything, within the linkage's shard.
 pub(super) fn run_dense(
     linkage: &Linkage<'_>,
-    cutoffs: &Cutoffs,
+    matcher: &Matcher,
     executor: &mut Executor<'_>,
 ) -> Result<(), Error> {
     let record_bytes = Chunk::record_bytes(linkage.encoding_bytes());
@@ -58,7 +58,7 @@ pub(super) fn run_dense(
             for streamed_records in pieces(pass.streamed_records.clone(), chunk_records) {
                 load(linkage, &mut streamed, pass.streamed, streamed_records.clone())?;
                 let first = (held_records.start, streamed_records.start);
-                run_chunks(&held, &streamed, cutoffs, executor, |row, column, score| {
+                run_chunks(&held, &streamed, matcher, executor, |row, column, score| {
                     pass.pair(first.0 + row, first.1 + column, score)
                 })?;
             }
@@ -72,19 +72,18 @@ pub(super) fn run_dense(
 fn run_chunks(
     rows: &Chunk,
     columns: &Chunk,
-    cutoffs: &Cutoffs,
+    matcher: &Matcher,
     executor: &mut Executor<'_>,
     pair: impl Fn(u32, u32, f64) -> Pair + Sync,
 ) -> Result<(), Error> {
     // Tasks that follow one another share columns.
     let row_tiles = rows.len().div_ceil(TILE_ROWS);
     let tasks = row_tiles * columns.len().div_ceil(TILE_COLUMNS);
-    executor.run(tasks, |task, hits: &mut Vec<Hit>, pairs| {
+    executor.run(tasks, |task, scratch: &mut Scratch, pairs| {
         let tile_rows = tile(task % row_tiles, TILE_ROWS, rows.len());
         let tile_columns = tile(task / row_tiles, TILE_COLUMNS, columns.len());
-        hits.clear();
-        score_tile(rows.tile(tile_rows.clone()), columns.tile(tile_columns.clone()), cutoffs, hits);
-        pairs.extend(hits.iter().map(|hit| {
+        matcher.score_tile(rows.tile(tile_rows.clone()), columns.tile(tile_columns.clone()), scratch);
+        pairs.extend(scratch.hits.iter().map(|hit| {
             let (row, column) = (tile_rows.start as u32 + hit.row, tile_columns.start as u32 + hit.column);
             pair(row, column, score(hit.intersection, rows.count(row) + columns.count(column)))
         }));

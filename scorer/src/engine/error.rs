@@ -88,6 +88,14 @@ pub enum Error {
     /// The pairs that were found could not be stored.
     #[error(transparent)]
     Pairs(#[from] pairs::Error),
+    /// The kernel that was asked for is not there.
+    #[error("LINKAGE_KERNEL is {name:?}; this processor knows: {}", available.join(", "))]
+    Kernel {
+        /// What the environment variable says.
+        name: String,
+        /// What it may say.
+        available: Vec<&'static str>,
+    },
     /// [`super::Meter::cancel`] was called.
     #[error("cancelled")]
     Cancelled,

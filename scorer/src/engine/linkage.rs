@@ -2,6 +2,7 @@ use super::blocked::run_blocked;
 use super::dense::run_dense;
 use super::encodings::check_encoding_bytes;
 use super::executor::Executor;
+use super::kernel::{self, Kernel, Tile};
 use super::threshold::Cutoffs;
 use super::{Blocks, EncodingSource, Error, Meter, PairSink, Shard, Threshold, work};
 
@@ -44,6 +45,20 @@ pub struct Linkage<'a> {
     pub(super) blocks: Option<&'a Blocks>,
     pub(super) shard: Shard,
     pub(super) memory: usize,
+}
+
+/// What decides which pairs are kept.
+pub(super) struct Matcher {
+    kernel: Kernel,
+    cutoffs: Cutoffs,
+}
+
+impl Matcher {
+    /// The hits are those of these tiles alone.
+    pub(super) fn score_tile(&self, rows: Tile<'_>, columns: Tile<'_>, scratch: &mut kernel::Scratch) {
+        scratch.hits.clear();
+        self.kernel.score_tile(rows, columns, &self.cutoffs, scratch);
+    }
 }
 
 /// What a linkage has done.
@@ -109,10 +124,13 @@ impl<'a> Linkage<'a> {
     pub fn run(&self, meter: &Meter, sink: &mut dyn PairSink) -> Result<Outcome, Error> {
         self.comparisons()?;
         let mut executor = Executor::new(meter, sink);
-        let cutoffs = Cutoffs::new(self.threshold, self.encoding_bytes());
+        let matcher = Matcher {
+            kernel: Kernel::chosen()?,
+            cutoffs: Cutoffs::new(self.threshold, self.encoding_bytes()),
+        };
         match self.blocks {
-            Some(blocks) => run_blocked(self, blocks, &cutoffs, &mut executor)?,
-            None => run_dense(self, &cutoffs, &mut executor)?,
+            Some(blocks) => run_blocked(self, blocks, &matcher, &mut executor)?,
+            None => run_dense(self, &matcher, &mut executor)?,
         }
         Ok(executor.outcome)
     }

@@ -40,7 +40,10 @@ pub(super) fn score(intersection: u32, sum: u32) -> f64 {
 
 /// The threshold in integers: for each sum of two encodings' bits, how many of them both must have.
 #[derive(Clone, Debug)]
-pub(super) struct Cutoffs(Vec<u32>);
+pub(super) struct Cutoffs {
+    by_sum: Vec<u32>,
+    threshold: f64,
+}
 
 impl Cutoffs {
     /// For encodings of this many bytes.
@@ -55,11 +58,21 @@ impl Cutoffs {
             let start = ((threshold * f64::from(sum) / 2.0) as u32).saturating_sub(1);
             (start..=sum).find(|&intersection| score(intersection, sum) >= threshold).unwrap_or(u32::MAX)
         };
-        Self((0..=most).map(least).collect())
+        Self { by_sum: (0..=most).map(least).collect(), threshold }
     }
 
     /// The cutoffs by the sum of the bits.
     pub(super) fn as_slice(&self) -> &[u32] {
-        &self.0
+        &self.by_sum
+    }
+
+    /// What an encoding with so many bits adds to the cutoff of any pair that it is in: the shares of two encodings
+    /// never come to more than the cutoff of their sum.
+    ///
+    /// An intersection that reaches the threshold is at least `t·s/2`, but for an error below 2⁻³⁸ from the rounding
+    /// of the division and of the products here, as s < 2¹⁵. Shares are such products rounded down. So they come to
+    /// at most the intersection plus that error, and as all three are integers, to at most the intersection.
+    pub(super) fn share(&self, count: u32) -> i64 {
+        (self.threshold * f64::from(count) / 2.0) as i64
     }
 }

@@ -1,12 +1,15 @@
-//! The innermost loop, behind [`score_tile`]: compares every row of a tile with every column.
+//! The innermost loop, behind [`Kernel::score_tile`]: compares every row of a tile with every column.
 //!
-//! [`plain`] is portable. On x86-64 it is compiled a second time for processors with POPCNT (all since 2008),
-//! which the baseline instruction set lacks; which one runs is decided once a tile.
+//! [`plain`] is portable. On x86-64 it is compiled a second time for processors with POPCNT (all since 2008), which the
+//! baseline instruction set lacks, and [`avx512`] is for those with AVX-512 VPOPCNTDQ. All find the same.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod popcnt;
 
+use super::Error;
 use super::threshold::Cutoffs;
 
 /// Encodings side by side, with the number of bits set in each.
@@ -31,15 +34,89 @@ pub(super) struct Hit {
     pub intersection: u32,
 }
 
-/// Compares every encoding of `rows` with every one of `columns`; appends the pairs at or above the threshold to
-/// `hits`, in any order. The cutoffs are those of the encodings' size.
-pub(super) fn score_tile(rows: Tile<'_>, columns: Tile<'_>, cutoffs: &Cutoffs, hits: &mut Vec<Hit>) {
-    debug_assert!(rows.width == columns.width && cutoffs.as_slice().len() == 128 * rows.width + 1);
+/// What a thread reuses from tile to tile.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The pairs found, in any order.
+    pub hits: Vec<Hit>,
     #[cfg(target_arch = "x86_64")]
-    if let Some(popcnt) = popcnt::Popcnt::detect() {
-        return popcnt.score_tile(rows, columns, cutoffs, hits);
+    transposed: avx512::Transposed,
+}
+
+/// A way to compare, that this processor knows.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kernel {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Popcnt(popcnt::Popcnt),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+}
+
+/// The environment variable that names the kernel to use instead of the fastest one.
+const VARIABLE: &str = "LINKAGE_KERNEL";
+
+impl Kernel {
+    /// The kernels that this processor knows, the fastest first.
+    pub(super) fn available() -> Vec<Self> {
+        #[cfg(target_arch = "x86_64")]
+        let special =
+            [avx512::Avx512::detect().map(Self::Avx512), popcnt::Popcnt::detect().map(Self::Popcnt)];
+        #[cfg(not(target_arch = "x86_64"))]
+        let special: [Option<Self>; 0] = [];
+        special.into_iter().flatten().chain([Self::Portable]).collect()
     }
-    plain::score_tile(rows, columns, cutoffs, hits);
+
+    /// The kernel to use: the fastest, unless LINKAGE_KERNEL names another one.
+    ///
+    /// # Errors
+    /// The variable names none that this processor knows; the error lists those.
+    pub(super) fn chosen() -> Result<Self, Error> {
+        Self::named(std::env::var(VARIABLE).ok().as_deref())
+    }
+
+    fn named(name: Option<&str>) -> Result<Self, Error> {
+        let available = Self::available();
+        match name {
+            None | Some("") => Ok(available[0]),
+            Some(name) => {
+                available.iter().copied().find(|kernel| kernel.name() == name).ok_or_else(|| Error::Kernel {
+                    name: name.to_owned(),
+                    available: available.iter().map(|kernel| kernel.name()).collect(),
+                })
+            }
+        }
+    }
+
+    /// What LINKAGE_KERNEL calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Popcnt(_) => "popcnt",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "avx512",
+        }
+    }
+
+    /// Compares every encoding of `rows` with every one of `columns`; appends the pairs at or above the threshold to
+    /// the hits, in any order. The cutoffs are those of the encodings' size.
+    pub(super) fn score_tile(
+        self,
+        rows: Tile<'_>,
+        columns: Tile<'_>,
+        cutoffs: &Cutoffs,
+        scratch: &mut Scratch,
+    ) {
+        debug_assert!(rows.width == columns.width && cutoffs.as_slice().len() == 128 * rows.width + 1);
+        match self {
+            Self::Portable => plain::score_tile(rows, columns, cutoffs, &mut scratch.hits),
+            #[cfg(target_arch = "x86_64")]
+            Self::Popcnt(popcnt) => popcnt.score_tile(rows, columns, cutoffs, &mut scratch.hits),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(avx512) => avx512.score_tile(rows, columns, cutoffs, scratch),
+        }
+    }
 }
 
 /// Appends the number of bits set in each encoding of `width` words.

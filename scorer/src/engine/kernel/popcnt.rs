@@ -2,8 +2,8 @@ use super::{Hit, Tile, plain};
 use crate::engine::threshold::Cutoffs;
 
 /// Proof that the processor has the POPCNT instruction.
-#[derive(Clone, Copy)]
-pub(super) struct Popcnt(());
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Popcnt(());
 
 impl Popcnt {
     /// None on a processor without it. Cheap: the standard library remembers the answer.

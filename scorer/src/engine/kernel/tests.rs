@@ -18,8 +18,6 @@ fn expected(rows: &[u64], columns: &[u64], width: usize, threshold: f64) -> Vec<
     hits
 }
 
-type Kernel = fn(Tile<'_>, Tile<'_>, &Cutoffs, &mut Vec<Hit>);
-
 fn found(kernel: Kernel, rows: &[u64], columns: &[u64], width: usize, threshold: f64) -> Vec<Hit> {
     let counts = |words| {
         let mut counts = Vec::new();
@@ -28,15 +26,15 @@ fn found(kernel: Kernel, rows: &[u64], columns: &[u64], width: usize, threshold:
     };
     let (row_counts, column_counts) = (counts(rows), counts(columns));
     let cutoffs = Cutoffs::new(Threshold::new(threshold).unwrap(), width * 8);
-    let mut hits = Vec::new();
-    kernel(
+    let mut scratch = Scratch::default();
+    kernel.score_tile(
         Tile { words: rows, counts: &row_counts, width },
         Tile { words: columns, counts: &column_counts, width },
         &cutoffs,
-        &mut hits,
+        &mut scratch,
     );
-    hits.sort();
-    hits
+    scratch.hits.sort();
+    scratch.hits
 }
 
 proptest! {
@@ -61,8 +59,8 @@ proptest! {
         prop_assume!(threshold > 0.0 && threshold <= 1.0);
         let sets = datasets(seed, &[rows, columns], width);
         let expected = expected(&sets[0], &sets[1], width, threshold);
-        for kernel in [score_tile as Kernel, plain::score_tile] {
-            prop_assert_eq!(&found(kernel, &sets[0], &sets[1], width, threshold), &expected);
+        for kernel in Kernel::available() {
+            prop_assert_eq!(&found(kernel, &sets[0], &sets[1], width, threshold), &expected, "{}", kernel.name());
         }
     }
 }
@@ -70,7 +68,34 @@ proptest! {
 #[test]
 fn rows_of_many_blocks_keep_their_numbers() {
     let sets = datasets(9, &[700, 31], 3);
-    assert!(found(score_tile, &sets[0], &sets[1], 3, 0.7) == expected(&sets[0], &sets[1], 3, 0.7));
+    let expected = expected(&sets[0], &sets[1], 3, 0.7);
+    for kernel in Kernel::available() {
+        assert!(found(kernel, &sets[0], &sets[1], 3, 0.7) == expected, "{}", kernel.name());
+    }
+}
+
+#[test]
+fn a_kernel_that_is_not_there_is_named_with_those_that_are() {
+    assert_eq!(Kernel::named(Some("portable")).unwrap().name(), "portable");
+    assert_eq!(Kernel::named(Some("")).unwrap().name(), Kernel::available()[0].name());
+    let error = Kernel::named(Some("abacus")).unwrap_err().to_string();
+    assert!(error.contains("abacus") && error.contains("portable"), "{error}");
+}
+
+#[test]
+fn shares_never_come_to_more_than_the_cutoff() {
+    for threshold in thresholds() {
+        let cutoffs = Cutoffs::new(Threshold::new(threshold).unwrap(), 128);
+        let shares: Vec<i64> = (0..=1024).map(|count| cutoffs.share(count)).collect();
+        for (sum, &cutoff) in cutoffs.as_slice().iter().enumerate() {
+            for first in sum.saturating_sub(1024)..=sum.min(1024) {
+                assert!(
+                    shares[first] + shares[sum - first] <= i64::from(cutoff),
+                    "{threshold} {first} of {sum}"
+                );
+            }
+        }
+    }
 }
 
 /// All thresholds of up to three digits, with both neighbours.
