@@ -6,18 +6,25 @@ use serde_json::{Value, json};
 use tests::rest::{Body, Rest};
 use tests::{Installation, Story, data};
 
-/// Large enough to be at work for a while: 60,000 x 60,000 comparisons.
-const RECORDS: usize = 60_000;
+/// Records of each party: enough to be at work for some seconds, on the processor at hand.
+fn enough_records() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512vpopcntdq") {
+        return 140_000;
+    }
+    60_000
+}
 
 /// A project and a run of random encodings, of which the first hundred of both parties are equal.
 async fn long_run(rest: &Rest) -> anyhow::Result<(String, String, String)> {
     let request = json!({"schema": {}, "result_type": "groups"});
     let (project, tokens, result_token) = rest.create_project(request).await?;
-    let first = data::random_encodings(RECORDS, 1);
-    let mut second = data::random_encodings(RECORDS, 2);
+    let records = enough_records();
+    let first = data::random_encodings(records, 1);
+    let mut second = data::random_encodings(records, 2);
     second[..128 * 100].copy_from_slice(&first[..128 * 100]);
     for (token, encodings) in tokens.iter().zip([first, second]) {
-        let body = Body::binary(encodings, RECORDS);
+        let body = Body::binary(encodings, records);
         rest.post(&format!("projects/{project}/binaryclks"), token, body).await?.expect(201)?;
     }
     let run = rest.create_run(&project, &result_token, 0.9).await?;
