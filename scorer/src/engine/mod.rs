@@ -25,6 +25,9 @@
 //! Work is cut into shards that add up to the whole, each of which can run on a machine of its own
 //! ([`Linkage::shard`]); [`Blocks`] limit it to records that share a block. A [`Meter`] shows from another thread
 //! how far it is, and cancels it.
+//!
+//! Encodings are compared by the fastest kernel that the processor knows, unless the environment variable LINKAGE_KERNEL
+//! names another one: `avx512`, `popcnt` or `portable`. All find the same pairs.
 
 mod blocked;
 mod blocks;

@@ -11,6 +11,7 @@ use std::arch::x86_64::{
 };
 use std::ops::Range;
 
+use super::popcnt::Popcnt;
 use super::{Hit, Scratch, Tile};
 use crate::engine::threshold::Cutoffs;
 
@@ -21,12 +22,12 @@ const BLOCK_BYTES: usize = 1 << 14;
 /// Rows that share a load of a column's word, where the columns do not fit into registers.
 const ROWS_AT_ONCE: usize = 4;
 
-/// The same word of eight records.
-type Lanes = [u64; LANES];
+/// What a register holds, such as the same word of eight records.
+type Lanes = [i64; LANES];
 
-/// Proof that the processor has AVX-512 with VPOPCNTDQ.
+/// Proof that the processor has AVX-512 with VPOPCNTDQ, and the older kernel for tiles that are not worth transposing.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Avx512(());
+pub(in crate::engine) struct Avx512(Popcnt);
 
 /// Columns, eight side by side.
 #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ pub(super) struct Transposed {
     /// By group of eight columns, then by word. The last group is filled up with empty records.
     words: Vec<Lanes>,
     /// By group of eight columns: where their sums start.
-    starts: Vec<[i64; LANES]>,
+    starts: Vec<Lanes>,
     /// What the sums of each row have to reach.
     row_shares: Vec<i64>,
 }
@@ -44,7 +45,7 @@ impl Avx512 {
     pub(super) fn detect() -> Option<Self> {
         let has = std::arch::is_x86_feature_detected!("avx512f")
             && std::arch::is_x86_feature_detected!("avx512vpopcntdq");
-        has.then_some(Self(()))
+        Popcnt::detect().filter(|_| has).map(Self)
     }
 
     #[allow(unsafe_code)]
@@ -56,6 +57,10 @@ impl Avx512 {
         scratch: &mut Scratch,
     ) {
         let Scratch { hits, transposed } = scratch;
+        // as in tiny blocks
+        if rows.counts.len() < LANES || columns.counts.len() < LANES {
+            return self.0.score_tile(rows, columns, cutoffs, hits);
+        }
         transposed.fill(rows, columns, cutoffs);
         // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has both features.
         unsafe { score_transposed(rows, columns, cutoffs, transposed, hits) }
@@ -72,7 +77,7 @@ impl Transposed {
         for (group, records) in self.words.chunks_exact_mut(width).zip(records) {
             for (lane, record) in records.chunks_exact(width).enumerate() {
                 for (lanes, &word) in group.iter_mut().zip(record) {
-                    lanes[lane] = word;
+                    lanes[lane] = word.cast_signed();
                 }
             }
         }
@@ -100,14 +105,7 @@ impl Found<'_> {
     /// Keeps those of eight pairs that reach the threshold.
     #[cold]
     #[inline(never)]
-    fn keep(
-        &mut self,
-        row: usize,
-        group: usize,
-        starts: &[i64; LANES],
-        sums: &[i64; LANES],
-        mut candidates: u8,
-    ) {
+    fn keep(&mut self, row: usize, group: usize, starts: &Lanes, sums: &Lanes, mut candidates: u8) {
         let cutoffs = &self.cutoffs[self.rows.counts[row] as usize..];
         while candidates != 0 {
             let lane = candidates.trailing_zeros() as usize;
@@ -151,7 +149,7 @@ fn score_transposed(
 struct Group<'a> {
     number: usize,
     words: &'a [Lanes],
-    starts: &'a [i64; LANES],
+    starts: &'a Lanes,
     row_shares: &'a [i64],
 }
 
@@ -165,7 +163,7 @@ impl Group<'_> {
         for (column, words) in columns.iter_mut().zip(self.words) {
             *column = load(words);
         }
-        let start = load_signed(self.starts);
+        let start = load(self.starts);
         let row_words = &found.rows.words[rows.start * WIDTH..rows.end * WIDTH];
         for (row, words) in rows.zip(row_words.as_chunks::<WIDTH>().0) {
             // several sums, as an addition has to wait for the one before
@@ -184,7 +182,7 @@ impl Group<'_> {
     #[inline]
     fn against_wide_rows(&self, rows: Range<usize>, found: &mut Found<'_>) {
         let width = self.words.len();
-        let start = load_signed(self.starts);
+        let start = load(self.starts);
         let row_words = found.rows.words;
         let record = |row: usize| &row_words[row * width..][..width];
         let mut row = rows.start;
@@ -241,15 +239,7 @@ fn load(lanes: &Lanes) -> __m512i {
 #[target_feature(enable = "avx512f")]
 #[inline]
 #[allow(unsafe_code)]
-fn load_signed(lanes: &[i64; LANES]) -> __m512i {
-    // SAFETY: the reference is to the 64 bytes that are read; no alignment is asked for.
-    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-#[allow(unsafe_code)]
-fn store(register: __m512i) -> [i64; LANES] {
+fn store(register: __m512i) -> Lanes {
     let mut lanes = [0; LANES];
     // SAFETY: the array has the 64 bytes that are written; no alignment is asked for.
     unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), register) };
