@@ -5,3 +5,4 @@ mod disruption;
 mod flows;
 mod manifests;
 mod removal;
+mod upgrade;

@@ -66,6 +66,11 @@ impl Installation {
         Objects::connect(&self.namespace, &format!("{RELEASE}-store")).await
     }
 
+    /// Upgrades the installation, with other values than before.
+    pub async fn upgrade(&self, values: &[&str]) -> Story {
+        install(&self.namespace, values).await
+    }
+
     /// A token from a project's Secret, such as `result` or `update-hospital-a`.
     pub async fn token(&self, project: &str, name: &str) -> anyhow::Result<String> {
         let secret = format!("secret/{project}-tokens");
@@ -83,7 +88,8 @@ impl Installation {
 async fn install(namespace: &Namespace, more: &[&str]) -> Story {
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/linkage-operator");
     let values = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/values.yaml");
-    let mut arguments = vec!["install", RELEASE, chart, "--namespace", &namespace.0, "--values", values];
+    let mut arguments =
+        vec!["upgrade", "--install", RELEASE, chart, "--namespace", &namespace.0, "--values", values];
     let images = images();
     arguments.extend(images.iter().flat_map(|value| ["--set-string", value.as_str()]));
     arguments.extend(["--wait", "--timeout", "180s"]);
