@@ -34,6 +34,44 @@ impl Chunk {
         Tile { words, counts: &self.counts[records], width: self.width }
     }
 
+    /// Puts the records into another order: at each place the one that `order` names. It names each record once.
+    pub(super) fn reorder(&mut self, order: &[u32]) {
+        let width = self.width;
+        let mut moved = vec![false; order.len()];
+        let mut first_words = vec![0; width];
+        for first in 0..order.len() {
+            if moved[first] {
+                continue;
+            }
+            // round the circle of places whose records change places with one another
+            first_words.copy_from_slice(&self.words[first * width..][..width]);
+            let first_count = self.counts[first];
+            let mut place = first;
+            loop {
+                moved[place] = true;
+                let from = order[place] as usize;
+                if from == first {
+                    break;
+                }
+                self.words.copy_within(from * width..(from + 1) * width, place * width);
+                self.counts[place] = self.counts[from];
+                place = from;
+            }
+            self.words[place * width..][..width].copy_from_slice(&first_words);
+            self.counts[place] = first_count;
+        }
+    }
+
+    /// The words of all records.
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Words of one record.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
     /// How many records it holds.
     pub(super) fn len(&self) -> usize {
         self.counts.len()

@@ -15,7 +15,7 @@ const TILE_ROWS: usize = 512;
 const TILE_COLUMNS: usize = 1024;
 
 /// A part of the work: records that are held in memory, and records that stream past them.
-struct Pass {
+pub(super) struct Pass {
     held: usize,
     held_records: Range<u32>,
     streamed: usize,
@@ -33,7 +33,7 @@ impl Pass {
     }
 
     /// The pair of a hit between the chunks that start at these records.
-    fn pair(&self, held: u32, streamed: u32, score: f64) -> Pair {
+    pub(super) fn pair(&self, held: u32, streamed: u32, score: f64) -> Pair {
         let (dataset0, dataset1) = (self.held as u32, self.streamed as u32);
         if self.held < self.streamed {
             Pair { score, dataset0, dataset1, record0: held, record1: streamed }
@@ -49,18 +49,34 @@ pub(super) fn run_dense(
     matcher: &Matcher,
     executor: &mut Executor<'_>,
 ) -> Result<(), Error> {
-    let record_bytes = Chunk::record_bytes(linkage.encoding_bytes());
+    for_each_pair_of_chunks(
+        linkage,
+        Chunk::record_bytes(linkage.encoding_bytes()),
+        |chunk: &mut Chunk, dataset, records| load(linkage, chunk, dataset, records),
+        |pass, (held, first_held), (streamed, first_streamed)| {
+            run_chunks(held, streamed, matcher, executor, |row, column, score| {
+                pass.pair(first_held + row, first_streamed + column, score)
+            })
+        },
+    )
+}
+
+/// Goes over the linkage's shard in chunks that fit its memory: what is held, and what streams past it, each with the
+/// number of its first record.
+pub(super) fn for_each_pair_of_chunks<C: Default>(
+    linkage: &Linkage<'_>,
+    record_bytes: usize,
+    load: impl Fn(&mut C, usize, Range<u32>) -> Result<(), Error>,
+    mut compare: impl FnMut(&Pass, (&C, u32), (&C, u32)) -> Result<(), Error>,
+) -> Result<(), Error> {
     let chunk_records = (linkage.memory / 2 / record_bytes).clamp(1, u32::MAX as usize) as u32;
-    let (mut held, mut streamed) = (Chunk::default(), Chunk::default());
+    let (mut held, mut streamed) = (C::default(), C::default());
     for pass in work::slice(&linkage.records, linkage.shard).into_iter().map(Pass::new) {
         for held_records in pieces(pass.held_records.clone(), chunk_records) {
-            load(linkage, &mut held, pass.held, held_records.clone())?;
+            load(&mut held, pass.held, held_records.clone())?;
             for streamed_records in pieces(pass.streamed_records.clone(), chunk_records) {
-                load(linkage, &mut streamed, pass.streamed, streamed_records.clone())?;
-                let first = (held_records.start, streamed_records.start);
-                run_chunks(&held, &streamed, matcher, executor, |row, column, score| {
-                    pass.pair(first.0 + row, first.1 + column, score)
-                })?;
+                load(&mut streamed, pass.streamed, streamed_records.clone())?;
+                compare(&pass, (&held, held_records.start), (&streamed, streamed_records.start))?;
             }
         }
     }

@@ -96,6 +96,9 @@ pub enum Error {
         /// What it may say.
         available: Vec<&'static str>,
     },
+    /// There is no such plan.
+    #[error("LINKAGE_PLAN is {0:?}; it may be auto, dense or pruned")]
+    Plan(String),
     /// [`super::Meter::cancel`] was called.
     #[error("cancelled")]
     Cancelled,

@@ -2,7 +2,8 @@ use super::blocked::run_blocked;
 use super::dense::run_dense;
 use super::encodings::check_encoding_bytes;
 use super::executor::Executor;
-use super::kernel::{self, Kernel, Tile};
+use super::kernel::{self, Kernel, LeafKernel, Tile};
+use super::prune::{self, Forced, Plan, run_pruned};
 use super::threshold::Cutoffs;
 use super::{Blocks, EncodingSource, Error, Meter, PairSink, Shard, Threshold, work};
 
@@ -50,7 +51,8 @@ pub struct Linkage<'a> {
 /// What decides which pairs are kept.
 pub(super) struct Matcher {
     kernel: Kernel,
-    cutoffs: Cutoffs,
+    pub(super) leaves: LeafKernel,
+    pub(super) cutoffs: Cutoffs,
 }
 
 impl Matcher {
@@ -62,12 +64,16 @@ impl Matcher {
 }
 
 /// What a linkage has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// Pairs of records that were compared; exact, also with blocks.
+    /// Pairs of records that were compared, or left out as they cannot match; exact, also with blocks.
     pub comparisons: u64,
     /// Pairs at or above the threshold.
     pub pairs: u64,
+    /// How they were found.
+    pub plan: Plan,
+    /// The instructions by which they were: `avx512`, `avx2`, …
+    pub kernel: &'static str,
 }
 
 impl<'a> Linkage<'a> {
@@ -122,17 +128,33 @@ impl<'a> Linkage<'a> {
     ///
     /// Runs on the current rayon thread pool; returns when all is done, or at the first error.
     pub fn run(&self, meter: &Meter, sink: &mut dyn PairSink) -> Result<Outcome, Error> {
+        self.run_as(prune::forced()?, meter, sink)
+    }
+
+    /// Runs by a plan that is decided already, if it is.
+    pub(super) fn run_as(
+        &self,
+        forced: Option<Forced>,
+        meter: &Meter,
+        sink: &mut dyn PairSink,
+    ) -> Result<Outcome, Error> {
         self.comparisons()?;
         let mut executor = Executor::new(meter, sink);
-        let matcher = Matcher {
-            kernel: Kernel::chosen()?,
-            cutoffs: Cutoffs::new(self.threshold, self.encoding_bytes()),
+        let kernel = Kernel::chosen()?;
+        let cutoffs = Cutoffs::new(self.threshold, self.encoding_bytes());
+        let (plan, pruning) = match self.blocks {
+            Some(_) => (Plan::Dense, None),
+            None => prune::choose(self, kernel, &cutoffs, forced)?,
         };
-        match self.blocks {
-            Some(blocks) => run_blocked(self, blocks, &matcher, &mut executor)?,
-            None => run_dense(self, &matcher, &mut executor)?,
+        tracing::info!(kernel = kernel.name(), %plan, "comparing");
+        meter.set_method(plan, kernel.name());
+        let matcher = Matcher { kernel, leaves: LeafKernel::of(kernel), cutoffs };
+        match (self.blocks, pruning) {
+            (Some(blocks), _) => run_blocked(self, blocks, &matcher, &mut executor)?,
+            (None, Some(pruning)) => run_pruned(self, &matcher, &pruning, &mut executor)?,
+            (None, None) => run_dense(self, &matcher, &mut executor)?,
         }
-        Ok(executor.outcome)
+        Ok(Outcome { plan, kernel: kernel.name(), ..executor.outcome })
     }
 
     /// Bytes of one encoding, the same in all data sets.

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use super::Error;
+use super::{Error, Plan};
 
 /// How far a linkage is, to be read from other threads while it runs; and a way to stop it.
 ///
@@ -10,6 +11,7 @@ pub struct Meter {
     comparisons: AtomicU64,
     pairs: AtomicU64,
     cancelled: AtomicBool,
+    method: Mutex<Option<(Plan, &'static str)>>,
 }
 
 impl Meter {
@@ -25,6 +27,11 @@ impl Meter {
         self.pairs.load(Ordering::Relaxed)
     }
 
+    /// How pairs are found, and by the instructions of which kernel; None until that is decided.
+    pub fn method(&self) -> Option<(Plan, &'static str)> {
+        *self.method.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes the linkage end soon, with [`Error::Cancelled`].
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
@@ -32,6 +39,10 @@ impl Meter {
 
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.cancelled.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    pub(super) fn set_method(&self, plan: Plan, kernel: &'static str) {
+        *self.method.lock().unwrap_or_else(PoisonError::into_inner) = Some((plan, kernel));
     }
 
     pub(super) fn add(&self, comparisons: u64, pairs: u64) {

@@ -29,7 +29,7 @@ pub(super) fn datasets(seed: u64, records: &[u32], width: usize) -> Vec<Vec<u64>
 }
 
 /// Every pair of records that share a block (None: all), by the definition.
-fn expected(
+pub(super) fn expected(
     sets: &[Encodings<'_>],
     threshold: f64,
     blocks: Option<&[Vec<BTreeSet<String>>]>,
@@ -77,11 +77,11 @@ fn run(
     (comparisons, pairs)
 }
 
-fn as_sources<'a>(sets: &'a [Encodings<'a>]) -> Vec<&'a dyn EncodingSource> {
+pub(super) fn as_sources<'a>(sets: &'a [Encodings<'a>]) -> Vec<&'a dyn EncodingSource> {
     sets.iter().map(|set| set as &dyn EncodingSource).collect()
 }
 
-fn encodings(words: Vec<Vec<u64>>, width: usize) -> Vec<Encodings<'static>> {
+pub(super) fn encodings(words: Vec<Vec<u64>>, width: usize) -> Vec<Encodings<'static>> {
     words.into_iter().map(|words| Encodings::new(words, width * 8).unwrap()).collect()
 }
 

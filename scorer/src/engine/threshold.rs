@@ -75,4 +75,14 @@ impl Cutoffs {
     pub(super) fn share(&self, count: u32) -> i64 {
         (self.threshold * f64::from(count) / 2.0) as i64
     }
+
+    /// In how many bits at most an encoding with so many may differ from another one that it reaches the threshold
+    /// with, but for the other's part of it.
+    ///
+    /// Two encodings differ in `|a| + |b| − 2·|a∧b|` bits, and |a∧b| is at least the sum of their shares: so pairs that
+    /// reach the threshold differ in at most the sum of their slacks.
+    pub(super) fn slack(&self, count: u32) -> u32 {
+        // a share is at most half of the count
+        (i64::from(count) - 2 * self.share(count)) as u32
+    }
 }

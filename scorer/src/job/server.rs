@@ -56,6 +56,13 @@ async fn metrics(State(shown): State<Arc<Shown>>) -> String {
             "Pairs of records this pod has to compare in all"
         );
         metrics::describe_gauge!("linkage_stage", "1 for what the pod is doing");
+        metrics::describe_gauge!(
+            "linkage_method",
+            "1 for how pairs are found: the plan, and the kernel's instructions"
+        );
+        if let Some((plan, kernel)) = shown.job.meter.method() {
+            metrics::gauge!("linkage_method", "plan" => plan.name(), "kernel" => kernel).set(1.0);
+        }
         metrics::counter!("linkage_comparisons_total").absolute(comparisons);
         metrics::counter!("linkage_pairs_total").absolute(pairs);
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]

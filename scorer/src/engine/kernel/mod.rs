@@ -5,9 +5,17 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod leaf_kernel;
+mod leaves;
+#[cfg(target_arch = "x86_64")]
+mod leaves_avx512;
+#[cfg(target_arch = "x86_64")]
+mod leaves_x86;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod popcnt;
+
+pub(super) use leaf_kernel::LeafKernel;
 
 use super::Error;
 use super::threshold::Cutoffs;

@@ -65,6 +65,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_kernel_finds_all_pairs_of_leaves(
+        seed: u64,
+        records in (1..=64u32, 1..=64u32),
+        width in prop::sample::select(vec![1, 3, 8, 16, 31, 32]),
+        segments in prop::sample::select(vec![16, 24, 40]),
+        threshold in prop::sample::select(vec![0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
+    ) {
+        let sets = datasets(seed, &[records.0, records.1], width);
+        let cutoffs = Cutoffs::new(Threshold::new(threshold).unwrap(), width * 8);
+        let leaves = crate::engine::prune::tests::leaves(&sets, width, segments, &cutoffs);
+        let expected = expected(leaves.0.leaf(0).words, leaves.1.leaf(0).words, width, threshold);
+        for kernel in Kernel::available() {
+            let mut hits = Vec::new();
+            let (rows, columns) = (leaves.0.leaf(0), leaves.1.leaf(0));
+            LeafKernel::of(kernel).score_leaves(rows, columns, cutoffs.as_slice(), &mut hits);
+            hits.sort();
+            prop_assert_eq!(&hits, &expected, "{}", kernel.name());
+        }
+    }
+}
+
 #[test]
 fn rows_of_many_blocks_keep_their_numbers() {
     let sets = datasets(9, &[700, 31], 3);

@@ -1,0 +1,149 @@
+//! Candidates by AVX-512BW: the counts of 64 records stay in registers while one record after the other is compared.
+
+use std::arch::x86_64::{
+    __m512i, _mm512_add_epi8, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_max_epu8, _mm512_set1_epi8,
+    _mm512_setzero_si512, _mm512_sub_epi8,
+};
+
+use super::Hit;
+use super::leaves::{Candidates, FindCandidates, most_left, score_leaves};
+use crate::engine::prune::{LEAF, Leaf};
+
+/// Segments whose counts are in registers at a time.
+const MOST_AT_ONCE: usize = 24;
+
+/// Proof that the processor has AVX-512 with BW, VL, and VPOPCNTDQ.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct LeavesAvx512(());
+
+impl LeavesAvx512 {
+    /// None on a processor without it.
+    pub(super) fn detect() -> Option<Self> {
+        let has = std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512bw")
+            && std::arch::is_x86_feature_detected!("avx512vl")
+            && std::arch::is_x86_feature_detected!("avx512vpopcntdq");
+        has.then_some(Self(()))
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn score_leaves(
+        self,
+        rows: Leaf<'_>,
+        columns: Leaf<'_>,
+        cutoffs: &[u32],
+        hits: &mut Vec<Hit>,
+    ) {
+        // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has the features.
+        unsafe { score(self, rows, columns, cutoffs, hits) }
+    }
+}
+
+impl FindCandidates for LeavesAvx512 {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn find(self, rows: &Leaf<'_>, among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates) {
+        // SAFETY: as above.
+        unsafe {
+            match rows.counts.len() {
+                16 => find_at_once::<16>(rows, among_rows, columns, candidates),
+                24 => find_at_once::<24>(rows, among_rows, columns, candidates),
+                _ => find_in_parts(rows, among_rows, columns, candidates),
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
+fn score(find: LeavesAvx512, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
+    score_leaves(rows, columns, cutoffs, find, hits);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
+fn find_at_once<const SEGMENTS: usize>(
+    rows: &Leaf<'_>,
+    mut among_rows: u64,
+    columns: &Leaf<'_>,
+    candidates: &mut Candidates,
+) {
+    let ([row_counts], [column_counts]) = (in_parts(rows), in_parts(columns)) else { return };
+    let counts = Counts::<SEGMENTS>::load(column_counts);
+    let halves = load(columns.halves);
+    let most = _mm512_set1_epi8(most_left(rows, columns).cast_signed());
+    while among_rows != 0 {
+        let row = among_rows.trailing_zeros() as usize;
+        among_rows &= among_rows - 1;
+        let greater = counts.greater(row_counts, row);
+        let left = _mm512_add_epi8(halves, _mm512_set1_epi8(rows.halves[row].cast_signed()));
+        candidates[row] = _mm512_cmple_epu8_mask(_mm512_sub_epi8(left, greater), most);
+    }
+}
+
+/// The counts of more segments than registers hold: part by part, with what is left of each row's halves in memory.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
+fn find_in_parts(rows: &Leaf<'_>, among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates) {
+    const PART: usize = 20;
+    const { assert!(PART <= MOST_AT_ONCE) };
+    let halves = load(columns.halves);
+    let most = _mm512_set1_epi8(most_left(rows, columns).cast_signed());
+    let mut lefts = [halves; LEAF];
+    for (row_counts, column_counts) in in_parts::<PART>(rows).iter().zip(in_parts::<PART>(columns)) {
+        let counts = Counts::<PART>::load(column_counts);
+        let mut rows_to_do = among_rows;
+        while rows_to_do != 0 {
+            let row = rows_to_do.trailing_zeros() as usize;
+            rows_to_do &= rows_to_do - 1;
+            lefts[row] = _mm512_sub_epi8(lefts[row], counts.greater(row_counts, row));
+        }
+    }
+    let mut rows_to_do = among_rows;
+    while rows_to_do != 0 {
+        let row = rows_to_do.trailing_zeros() as usize;
+        rows_to_do &= rows_to_do - 1;
+        let left = _mm512_add_epi8(lefts[row], _mm512_set1_epi8(rows.halves[row].cast_signed()));
+        candidates[row] = _mm512_cmple_epu8_mask(left, most);
+    }
+}
+
+/// The segment counts of a leaf, so many segments at a time: of a known number, so that loops over them are unrolled.
+fn in_parts<'a, const SEGMENTS: usize>(leaf: &Leaf<'a>) -> &'a [[[u8; LEAF]; SEGMENTS]] {
+    let (parts, rest) = leaf.counts.as_chunks();
+    debug_assert!(rest.is_empty());
+    parts
+}
+
+/// The counts of 64 records, in registers.
+struct Counts<const SEGMENTS: usize>([__m512i; SEGMENTS]);
+
+impl<const SEGMENTS: usize> Counts<SEGMENTS> {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    fn load(counts: &[[u8; LEAF]; SEGMENTS]) -> Self {
+        let mut registers = [_mm512_setzero_si512(); SEGMENTS];
+        for (register, counts) in registers.iter_mut().zip(counts) {
+            *register = load(counts);
+        }
+        Self(registers)
+    }
+
+    /// The sums of the greater of each count and that of one record of another leaf.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    fn greater(&self, rows: &[[u8; LEAF]; SEGMENTS], row: usize) -> __m512i {
+        // two sums, as an addition has to wait for the one before
+        let mut sums = [_mm512_setzero_si512(); 2];
+        for (segment, (counts, rows)) in self.0.iter().zip(rows).enumerate() {
+            let greater = _mm512_max_epu8(*counts, _mm512_set1_epi8(rows[row].cast_signed()));
+            sums[segment % 2] = _mm512_add_epi8(sums[segment % 2], greater);
+        }
+        _mm512_add_epi8(sums[0], sums[1])
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+#[allow(unsafe_code)]
+fn load(lanes: &[u8; LEAF]) -> __m512i {
+    // SAFETY: the reference is to the 64 bytes that are read; no alignment is asked for.
+    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
+}
