@@ -11,10 +11,13 @@ const ANY: usize = 0;
 /// For each record of one leaf the records of another one that may match it, a bit each.
 pub(super) type Candidates = [u64; LEAF];
 
-/// Fills in the candidates of some records of the first leaf (a bit each) among some of the second.
-pub(super) trait FindCandidates: Copy {
-    /// Only the candidates of records whose bit is set are filled in.
+/// The two steps that take most of the time.
+pub(super) trait Instructions: Copy {
+    /// Fills in the candidates of some records of the first leaf, those whose bit is set, among all of the second.
     fn find(self, rows: &Leaf<'_>, among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates);
+
+    /// The number of bits set in both of two encodings.
+    fn common(self, a: &[u64], b: &[u64]) -> u32;
 }
 
 /// Appends the pairs of the leaves at or above the threshold. The cutoffs are those of the sums of bits.
@@ -23,12 +26,12 @@ pub(super) fn score_leaves(
     rows: Leaf<'_>,
     columns: Leaf<'_>,
     cutoffs: &[u32],
-    find: impl FindCandidates,
+    by: impl Instructions,
     hits: &mut Vec<Hit>,
 ) {
     if !(rows.bounded && columns.bounded) {
         let all = [of(columns.ones.len()); LEAF];
-        return verify(&rows, &columns, of(rows.ones.len()), &all, cutoffs, |hit| hits.push(hit));
+        return verify(&rows, &columns, of(rows.ones.len()), &all, cutoffs, by, |hit| hits.push(hit));
     }
     if apart(&rows, &columns) {
         return;
@@ -41,15 +44,23 @@ pub(super) fn score_leaves(
     let mut candidates = [0; LEAF];
     // each record that is broadcast costs as much as all of the others together
     if near_rows.count_ones() <= near_columns.count_ones() {
-        find.find(&rows, near_rows, &columns, &mut candidates);
+        by.find(&rows, near_rows, &columns, &mut candidates);
         candidates.iter_mut().for_each(|columns| *columns &= near_columns);
-        verify(&rows, &columns, near_rows, &candidates, cutoffs, |hit| hits.push(hit));
+        verify(&rows, &columns, near_rows, &candidates, cutoffs, by, |hit| hits.push(hit));
     } else {
-        find.find(&columns, near_columns, &rows, &mut candidates);
+        by.find(&columns, near_columns, &rows, &mut candidates);
         candidates.iter_mut().for_each(|rows| *rows &= near_rows);
-        verify(&columns, &rows, near_columns, &candidates, cutoffs, |Hit { row, column, intersection }| {
-            hits.push(Hit { row: column, column: row, intersection });
-        });
+        verify(
+            &columns,
+            &rows,
+            near_columns,
+            &candidates,
+            cutoffs,
+            by,
+            |Hit { row, column, intersection }| {
+                hits.push(Hit { row: column, column: row, intersection });
+            },
+        );
     }
 }
 
@@ -99,7 +110,7 @@ pub(super) fn most_left(a: &Leaf<'_>, b: &Leaf<'_>) -> u8 {
 #[derive(Clone, Copy)]
 pub(super) struct Plainly;
 
-impl FindCandidates for Plainly {
+impl Instructions for Plainly {
     /// With `|x − y| = 2·max(x, y) − x − y`, the counts' differences are within the slacks when the sum of the greater
     /// counts is at most that of the halves. Modulo 256, as in [`near`].
     #[inline(always)]
@@ -120,6 +131,11 @@ impl FindCandidates for Plainly {
             }
             candidates[row] = at_most(&left, most);
         }
+    }
+
+    #[inline(always)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
     }
 }
 
@@ -153,14 +169,15 @@ fn verify(
     among_rows: u64,
     candidates: &Candidates,
     cutoffs: &[u32],
+    by: impl Instructions,
     hit: impl FnMut(Hit),
 ) {
     // Loops of a known length are unrolled: for the usual sizes.
     match rows.words.len() / rows.ones.len() {
-        8 => verify_sized::<8>(rows, columns, among_rows, candidates, cutoffs, hit),
-        16 => verify_sized::<16>(rows, columns, among_rows, candidates, cutoffs, hit),
-        32 => verify_sized::<32>(rows, columns, among_rows, candidates, cutoffs, hit),
-        _ => verify_sized::<ANY>(rows, columns, among_rows, candidates, cutoffs, hit),
+        8 => verify_sized::<8>(rows, columns, among_rows, candidates, cutoffs, by, hit),
+        16 => verify_sized::<16>(rows, columns, among_rows, candidates, cutoffs, by, hit),
+        32 => verify_sized::<32>(rows, columns, among_rows, candidates, cutoffs, by, hit),
+        _ => verify_sized::<ANY>(rows, columns, among_rows, candidates, cutoffs, by, hit),
     }
 }
 
@@ -171,6 +188,7 @@ fn verify_sized<const WIDTH: usize>(
     mut among_rows: u64,
     candidates: &Candidates,
     cutoffs: &[u32],
+    by: impl Instructions,
     mut hit: impl FnMut(Hit),
 ) {
     let width = if WIDTH == ANY { rows.words.len() / rows.ones.len() } else { WIDTH };
@@ -183,9 +201,7 @@ fn verify_sized<const WIDTH: usize>(
         while candidates != 0 {
             let column = candidates.trailing_zeros() as usize;
             candidates &= candidates - 1;
-            let column_words = &columns.words[column * width..][..width];
-            let common = row_words.iter().zip(column_words).map(|(a, b)| u64::from((a & b).count_ones()));
-            let intersection = common.sum::<u64>() as u32;
+            let intersection = by.common(row_words, &columns.words[column * width..][..width]);
             if intersection >= cutoffs[columns.ones[column] as usize] {
                 hit(Hit { row: row as u32, column: column as u32, intersection });
             }

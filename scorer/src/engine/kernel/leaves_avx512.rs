@@ -1,12 +1,13 @@
 //! Candidates by AVX-512BW: the counts of 64 records stay in registers while one record after the other is compared.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi8, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_max_epu8, _mm512_set1_epi8,
-    _mm512_setzero_si512, _mm512_sub_epi8,
+    __m512i, _mm512_add_epi8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmple_epu8_mask, _mm512_loadu_si512,
+    _mm512_max_epu8, _mm512_popcnt_epi64, _mm512_reduce_add_epi64, _mm512_set1_epi8, _mm512_setzero_si512,
+    _mm512_sub_epi8,
 };
 
 use super::Hit;
-use super::leaves::{Candidates, FindCandidates, most_left, score_leaves};
+use super::leaves::{Candidates, Instructions, most_left, score_leaves};
 use crate::engine::prune::{LEAF, Leaf};
 
 /// Segments whose counts are in registers at a time.
@@ -39,7 +40,7 @@ impl LeavesAvx512 {
     }
 }
 
-impl FindCandidates for LeavesAvx512 {
+impl Instructions for LeavesAvx512 {
     #[inline(always)]
     #[allow(unsafe_code)]
     fn find(self, rows: &Leaf<'_>, among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates) {
@@ -51,6 +52,13 @@ impl FindCandidates for LeavesAvx512 {
                 _ => find_in_parts(rows, among_rows, columns, candidates),
             }
         }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        // SAFETY: as above.
+        unsafe { common(a, b) }
     }
 }
 
@@ -138,6 +146,30 @@ impl<const SEGMENTS: usize> Counts<SEGMENTS> {
         }
         _mm512_add_epi8(sums[0], sums[1])
     }
+}
+
+/// The number of bits set in both of two encodings of the same size.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq")]
+#[inline]
+fn common(a: &[u64], b: &[u64]) -> u32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = _mm512_setzero_si512();
+    for (a, b) in a.iter().zip(b) {
+        sums = _mm512_add_epi64(sums, _mm512_popcnt_epi64(_mm512_and_si512(load_words(a), load_words(b))));
+    }
+    let mut sum = _mm512_reduce_add_epi64(sums) as u32;
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sum += (a & b).count_ones();
+    }
+    sum
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+#[allow(unsafe_code)]
+fn load_words(words: &[u64; 8]) -> __m512i {
+    // SAFETY: the reference is to the 64 bytes that are read; no alignment is asked for.
+    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx512f")]

@@ -92,10 +92,10 @@ impl Leaves {
         cutoffs: &Cutoffs,
     ) -> io::Result<()> {
         self.chunk.load(source, records)?;
-        let boxes = Counting::<BOX_SEGMENTS>::new(&pruning.boxes);
+        let boxes = Counting::<{ BOX_SEGMENTS / 8 }>::new(&pruning.boxes);
         let width = self.chunk.width();
         let boxed: Vec<_> =
-            self.chunk.words().par_chunks_exact(width).map(|words| boxes.count(words)).collect();
+            self.chunk.words().par_chunks_exact(width).map(|words| boxes.count(words)[0]).collect();
         let fits = |&place: &u32| cutoffs.slack(self.chunk.count(place)) <= MAX_SLACK;
         let (mut places, unbounded): (Vec<u32>, Vec<u32>) = (0..boxed.len() as u32).partition(fits);
         tree::order(&boxed, &mut places);
@@ -105,9 +105,9 @@ impl Leaves {
         self.segments = pruning.segments.segments;
         self.fill_leaves(&boxed, cutoffs);
         match self.segments {
-            16 => self.count::<16>(pruning),
-            24 => self.count::<24>(pruning),
-            40 => self.count::<40>(pruning),
+            16 => self.count::<2>(pruning),
+            24 => self.count::<3>(pruning),
+            40 => self.count::<5>(pruning),
             other => unreachable!("a plan has 16, 24 or 40 segments, not {other}"),
         }
         Ok(())
@@ -156,17 +156,17 @@ impl Leaves {
             .collect_into_vec(&mut self.leaves);
     }
 
-    fn count<const SEGMENTS: usize>(&mut self, pruning: &Pruning) {
-        let counting = Counting::<SEGMENTS>::new(&pruning.segments);
+    fn count<const WORDS: usize>(&mut self, pruning: &Pruning) {
+        let counting = Counting::<WORDS>::new(&pruning.segments);
         let width = self.chunk.width();
         self.counts.clear();
-        self.counts.resize(self.leaves.len() * SEGMENTS, [0; LEAF]);
+        self.counts.resize(self.leaves.len() * self.segments, [0; LEAF]);
         let words = self.chunk.words().par_chunks(width * LEAF);
-        let leaves = self.counts.par_chunks_exact_mut(SEGMENTS).zip(self.leaves.par_chunks_exact_mut(1));
+        let leaves = self.counts.par_chunks_exact_mut(self.segments).zip(self.leaves.par_chunks_exact_mut(1));
         leaves.zip(words).for_each(|((counts, leaf), words)| {
             for (record, words) in words.chunks_exact(width).enumerate() {
                 let mut sum = 0;
-                for (lanes, count) in counts.iter_mut().zip(counting.count(words)) {
+                for (lanes, count) in counts.iter_mut().zip(counting.count(words).into_iter().flatten()) {
                     lanes[record] = count;
                     sum += u32::from(count);
                 }

@@ -165,24 +165,24 @@ pub(in crate::engine) fn choose(
 
 /// As few segments as are enough, and the share of the pairs that they leave.
 fn best_segments(samples: &[Vec<u64>], all: &[u64], width: usize, cutoffs: &Cutoffs) -> (Segments, f64) {
-    let (segments, candidates) = learn::<24>(samples, all, width, cutoffs);
+    let (segments, candidates) = learn::<24, 3>(samples, all, width, cutoffs);
     if candidates > MANY_CANDIDATES {
-        learn::<40>(samples, all, width, cutoffs)
+        learn::<40, 5>(samples, all, width, cutoffs)
     } else if candidates < FEW_CANDIDATES {
-        learn::<16>(samples, all, width, cutoffs)
+        learn::<16, 2>(samples, all, width, cutoffs)
     } else {
         (segments, candidates)
     }
 }
 
-fn learn<const SEGMENTS: usize>(
+fn learn<const SEGMENTS: usize, const WORDS: usize>(
     samples: &[Vec<u64>],
     all: &[u64],
     width: usize,
     cutoffs: &Cutoffs,
 ) -> (Segments, f64) {
     let segments = Segments::learn::<SEGMENTS>(all, width);
-    let candidates = candidates::<SEGMENTS>(samples, width, &segments, cutoffs);
+    let candidates = candidates::<WORDS>(samples, width, &segments, cutoffs);
     (segments, candidates)
 }
 
@@ -202,13 +202,13 @@ fn sample(linkage: &Linkage<'_>) -> Result<Vec<Vec<u64>>, Error> {
 }
 
 /// The share of the sampled pairs that the segment counts leave.
-fn candidates<const SEGMENTS: usize>(
+fn candidates<const WORDS: usize>(
     samples: &[Vec<u64>],
     width: usize,
     segments: &Segments,
     cutoffs: &Cutoffs,
 ) -> f64 {
-    let counting = Counting::<SEGMENTS>::new(segments);
+    let counting = Counting::<WORDS>::new(segments);
     let counted: Vec<Vec<_>> = samples
         .iter()
         .map(|words| {
@@ -220,7 +220,12 @@ fn candidates<const SEGMENTS: usize>(
         for columns in &counted[dataset + 1..] {
             for (a, slack_a) in rows {
                 for (b, slack_b) in columns {
-                    let distance: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+                    let distance: u32 = a
+                        .as_flattened()
+                        .iter()
+                        .zip(b.as_flattened())
+                        .map(|(a, b)| u32::from(a.abs_diff(*b)))
+                        .sum();
                     pairs += 1;
                     left += u64::from(distance <= slack_a + slack_b);
                 }
