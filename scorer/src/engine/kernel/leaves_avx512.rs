@@ -7,11 +7,8 @@ use std::arch::x86_64::{
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, most_left, score_leaves};
+use super::leaves::{Candidates, Instructions, Plainly, most_left, score_leaves};
 use crate::engine::prune::{LEAF, Leaf};
-
-/// Segments whose counts are in registers at a time.
-const MOST_AT_ONCE: usize = 24;
 
 /// Proof that the processor has AVX-512 with BW, VL, and VPOPCNTDQ.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +44,11 @@ impl Instructions for LeavesAvx512 {
         // SAFETY: as above.
         unsafe {
             match rows.counts.len() {
-                16 => find_at_once::<16>(rows, among_rows, columns, candidates),
-                24 => find_at_once::<24>(rows, among_rows, columns, candidates),
-                _ => find_in_parts(rows, among_rows, columns, candidates),
+                16 => find::<2, 1>(rows, among_rows, columns, candidates),
+                24 => find::<3, 1>(rows, among_rows, columns, candidates),
+                32 => find::<2, 2>(rows, among_rows, columns, candidates),
+                48 => find::<3, 2>(rows, among_rows, columns, candidates),
+                _ => Plainly.find(rows, among_rows, columns, candidates),
             }
         }
     }
@@ -67,69 +66,60 @@ fn score(find: LeavesAvx512, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32],
     score_leaves(rows, columns, cutoffs, find, hits);
 }
 
+/// The segments in eights, so many at a time as registers hold; what is left of each record's halves after one part
+/// is in memory until the next one.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
-fn find_at_once<const SEGMENTS: usize>(
+fn find<const EIGHTS: usize, const PARTS: usize>(
     rows: &Leaf<'_>,
-    mut among_rows: u64,
+    among_rows: u64,
     columns: &Leaf<'_>,
     candidates: &mut Candidates,
 ) {
-    let ([row_counts], [column_counts]) = (in_parts(rows), in_parts(columns)) else { return };
-    let counts = Counts::<SEGMENTS>::load(column_counts);
-    let halves = load(columns.halves);
     let most = _mm512_set1_epi8(most_left(rows, columns).cast_signed());
-    while among_rows != 0 {
-        let row = among_rows.trailing_zeros() as usize;
-        among_rows &= among_rows - 1;
-        let greater = counts.greater(row_counts, row);
-        let left = _mm512_add_epi8(halves, _mm512_set1_epi8(rows.halves[row].cast_signed()));
-        candidates[row] = _mm512_cmple_epu8_mask(_mm512_sub_epi8(left, greater), most);
-    }
-}
-
-/// The counts of more segments than registers hold: part by part, with what is left of each row's halves in memory.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
-fn find_in_parts(rows: &Leaf<'_>, among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates) {
-    const PART: usize = 20;
-    const { assert!(PART <= MOST_AT_ONCE) };
-    let halves = load(columns.halves);
-    let most = _mm512_set1_epi8(most_left(rows, columns).cast_signed());
-    let mut lefts = [halves; LEAF];
-    for (row_counts, column_counts) in in_parts::<PART>(rows).iter().zip(in_parts::<PART>(columns)) {
-        let counts = Counts::<PART>::load(column_counts);
+    let mut lefts = [_mm512_setzero_si512(); LEAF];
+    let parts = in_parts::<EIGHTS>(rows).iter().zip(in_parts::<EIGHTS>(columns));
+    for (part, (row_counts, column_counts)) in parts.enumerate() {
+        let counts = Counts::load(column_counts);
+        let halves = load(columns.halves);
         let mut rows_to_do = among_rows;
         while rows_to_do != 0 {
-            let row = rows_to_do.trailing_zeros() as usize;
+            let row = rows_to_do.trailing_zeros() as usize % LEAF;
             rows_to_do &= rows_to_do - 1;
-            lefts[row] = _mm512_sub_epi8(lefts[row], counts.greater(row_counts, row));
+            let left = if PARTS == 1 || part == 0 {
+                _mm512_add_epi8(halves, _mm512_set1_epi8(rows.halves[row].cast_signed()))
+            } else {
+                lefts[row]
+            };
+            let left = _mm512_sub_epi8(left, counts.greater(row_counts, row));
+            if PARTS == 1 || part + 1 == PARTS {
+                candidates[row] = _mm512_cmple_epu8_mask(left, most);
+            } else {
+                lefts[row] = left;
+            }
         }
-    }
-    let mut rows_to_do = among_rows;
-    while rows_to_do != 0 {
-        let row = rows_to_do.trailing_zeros() as usize;
-        rows_to_do &= rows_to_do - 1;
-        let left = _mm512_add_epi8(lefts[row], _mm512_set1_epi8(rows.halves[row].cast_signed()));
-        candidates[row] = _mm512_cmple_epu8_mask(left, most);
     }
 }
 
-/// The segment counts of a leaf, so many segments at a time: of a known number, so that loops over them are unrolled.
-fn in_parts<'a, const SEGMENTS: usize>(leaf: &Leaf<'a>) -> &'a [[[u8; LEAF]; SEGMENTS]] {
-    let (parts, rest) = leaf.counts.as_chunks();
-    debug_assert!(rest.is_empty());
-    parts
+/// The counts of 64 records, by eights of segments.
+type Eights<const EIGHTS: usize> = [[[u8; LEAF]; 8]; EIGHTS];
+
+/// The segment counts of a leaf, so many eights of segments at a time. Loops of eight are unrolled, longer ones not.
+fn in_parts<'a, const EIGHTS: usize>(leaf: &Leaf<'a>) -> &'a [Eights<EIGHTS>] {
+    leaf.counts.as_chunks().0.as_chunks().0
 }
 
 /// The counts of 64 records, in registers.
-struct Counts<const SEGMENTS: usize>([__m512i; SEGMENTS]);
+struct Counts<const EIGHTS: usize>([[__m512i; 8]; EIGHTS]);
 
-impl<const SEGMENTS: usize> Counts<SEGMENTS> {
+impl<const EIGHTS: usize> Counts<EIGHTS> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn load(counts: &[[u8; LEAF]; SEGMENTS]) -> Self {
-        let mut registers = [_mm512_setzero_si512(); SEGMENTS];
-        for (register, counts) in registers.iter_mut().zip(counts) {
-            *register = load(counts);
+    fn load(counts: &Eights<EIGHTS>) -> Self {
+        let mut registers = [[_mm512_setzero_si512(); 8]; EIGHTS];
+        for (registers, counts) in registers.iter_mut().zip(counts) {
+            for (register, counts) in registers.iter_mut().zip(counts) {
+                *register = load(counts);
+            }
         }
         Self(registers)
     }
@@ -137,12 +127,14 @@ impl<const SEGMENTS: usize> Counts<SEGMENTS> {
     /// The sums of the greater of each count and that of one record of another leaf.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn greater(&self, rows: &[[u8; LEAF]; SEGMENTS], row: usize) -> __m512i {
+    fn greater(&self, rows: &Eights<EIGHTS>, row: usize) -> __m512i {
         // two sums, as an addition has to wait for the one before
         let mut sums = [_mm512_setzero_si512(); 2];
-        for (segment, (counts, rows)) in self.0.iter().zip(rows).enumerate() {
-            let greater = _mm512_max_epu8(*counts, _mm512_set1_epi8(rows[row].cast_signed()));
-            sums[segment % 2] = _mm512_add_epi8(sums[segment % 2], greater);
+        for (registers, rows) in self.0.iter().zip(rows) {
+            for (segment, (&counts, rows)) in registers.iter().zip(rows).enumerate() {
+                let greater = _mm512_max_epu8(counts, _mm512_set1_epi8(rows[row].cast_signed()));
+                sums[segment % 2] = _mm512_add_epi8(sums[segment % 2], greater);
+            }
         }
         _mm512_add_epi8(sums[0], sums[1])
     }

@@ -73,7 +73,7 @@ proptest! {
         seed: u64,
         records in (1..=64u32, 1..=64u32),
         width in prop::sample::select(vec![1, 3, 8, 16, 31, 32]),
-        segments in prop::sample::select(vec![16, 24, 40]),
+        segments in prop::sample::select(vec![16, 24, 32, 48]),
         threshold in prop::sample::select(vec![0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
     ) {
         let sets = datasets(seed, &[records.0, records.1], width);

@@ -107,8 +107,9 @@ impl Leaves {
         match self.segments {
             16 => self.count::<2>(pruning),
             24 => self.count::<3>(pruning),
-            40 => self.count::<5>(pruning),
-            other => unreachable!("a plan has 16, 24 or 40 segments, not {other}"),
+            32 => self.count::<4>(pruning),
+            48 => self.count::<6>(pruning),
+            other => unreachable!("no plan has {other} segments"),
         }
         Ok(())
     }

@@ -17,7 +17,8 @@ const LEAST_GAIN: f64 = 1.2;
 /// The share of the records with more slack than the bounds can take, above which they are not worth it.
 const MOST_UNBOUNDED: f64 = 0.01;
 /// Of a share of candidates above this more segments are worth their time, and below that fewer are enough.
-const MANY_CANDIDATES: f64 = 0.01;
+const VERY_MANY_CANDIDATES: f64 = 0.06;
+const MANY_CANDIDATES: f64 = 0.005;
 const FEW_CANDIDATES: f64 = 0.00005;
 
 /// The environment variable that decides instead of the estimate: `dense` or `pruned`.
@@ -166,8 +167,10 @@ pub(in crate::engine) fn choose(
 /// As few segments as are enough, and the share of the pairs that they leave.
 fn best_segments(samples: &[Vec<u64>], all: &[u64], width: usize, cutoffs: &Cutoffs) -> (Segments, f64) {
     let (segments, candidates) = learn::<24, 3>(samples, all, width, cutoffs);
-    if candidates > MANY_CANDIDATES {
-        learn::<40, 5>(samples, all, width, cutoffs)
+    if candidates > VERY_MANY_CANDIDATES {
+        learn::<48, 6>(samples, all, width, cutoffs)
+    } else if candidates > MANY_CANDIDATES {
+        learn::<32, 4>(samples, all, width, cutoffs)
     } else if candidates < FEW_CANDIDATES {
         learn::<16, 2>(samples, all, width, cutoffs)
     } else {

@@ -20,7 +20,8 @@ pub(in crate::engine) fn leaves(
     let learnt = match segments {
         16 => Segments::learn::<16>(&sets.concat(), width),
         24 => Segments::learn::<24>(&sets.concat(), width),
-        _ => Segments::learn::<40>(&sets.concat(), width),
+        32 => Segments::learn::<32>(&sets.concat(), width),
+        _ => Segments::learn::<48>(&sets.concat(), width),
     };
     let pruning = Pruning { boxes: Segments::learn::<8>(&sets.concat(), width), segments: learnt };
     let load = |words: &Vec<u64>| {
