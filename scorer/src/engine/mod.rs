@@ -27,7 +27,7 @@
 //! how far it is, and cancels it.
 //!
 //! Encodings are compared by the fastest kernel that the processor knows, unless the environment variable LINKAGE_KERNEL
-//! names another one: `avx512`, `popcnt` or `portable`. All find the same pairs.
+//! names another one: `avx512`, `avx512bw`, `avx2`, `popcnt` or `portable`. All find the same pairs.
 
 mod blocked;
 mod blocks;
@@ -49,6 +49,8 @@ pub use blocks::{Blocks, BlocksBuilder};
 pub use encodings::{EncodingSource, Encodings, MAX_ENCODING_BYTES, MIN_ENCODING_BYTES};
 pub use error::Error;
 pub use file::FileEncodings;
+#[doc(hidden)]
+pub use kernel::{kernel_names, register_ceiling};
 pub use linkage::{Linkage, Outcome};
 pub use meter::Meter;
 pub use prune::Plan;

@@ -56,7 +56,7 @@ impl Avx512 {
         cutoffs: &Cutoffs,
         scratch: &mut Scratch,
     ) {
-        let Scratch { hits, transposed } = scratch;
+        let Scratch { hits, transposed, .. } = scratch;
         // as in tiny blocks
         if rows.counts.len() < LANES || columns.counts.len() < LANES {
             return self.0.score_tile(rows, columns, cutoffs, hits);
@@ -93,28 +93,32 @@ impl Transposed {
     }
 }
 
-/// Where a row's hits go.
-struct Found<'a> {
-    rows: Tile<'a>,
-    columns: Tile<'a>,
-    cutoffs: &'a [u32],
-    hits: &'a mut Vec<Hit>,
+/// Where the hits go.
+pub(super) struct Found<'a> {
+    pub(super) rows: Tile<'a>,
+    pub(super) columns: Tile<'a>,
+    pub(super) cutoffs: &'a Cutoffs,
+    pub(super) hits: &'a mut Vec<Hit>,
 }
 
 impl Found<'_> {
+    /// Keeps a pair if it reaches the threshold.
+    #[inline]
+    pub(super) fn test(&mut self, row: usize, column: usize, intersection: u32) {
+        let sum = self.rows.counts[row] + self.columns.counts[column];
+        if intersection >= self.cutoffs.as_slice()[sum as usize] {
+            self.hits.push(Hit { row: row as u32, column: column as u32, intersection });
+        }
+    }
+
     /// Keeps those of eight pairs that reach the threshold.
     #[cold]
     #[inline(never)]
     fn keep(&mut self, row: usize, group: usize, starts: &Lanes, sums: &Lanes, mut candidates: u8) {
-        let cutoffs = &self.cutoffs[self.rows.counts[row] as usize..];
         while candidates != 0 {
             let lane = candidates.trailing_zeros() as usize;
             candidates &= candidates - 1;
-            let column = group * LANES + lane;
-            let intersection = (sums[lane] - starts[lane]) as u32;
-            if intersection >= cutoffs[self.columns.counts[column] as usize] {
-                self.hits.push(Hit { row: row as u32, column: column as u32, intersection });
-            }
+            self.test(row, group * LANES + lane, (sums[lane] - starts[lane]) as u32);
         }
     }
 }
@@ -128,7 +132,7 @@ fn score_transposed(
     hits: &mut Vec<Hit>,
 ) {
     let width = rows.width;
-    let mut found = Found { rows, columns, cutoffs: cutoffs.as_slice(), hits };
+    let mut found = Found { rows, columns, cutoffs, hits };
     let block = (BLOCK_BYTES / (8 * width)).max(ROWS_AT_ONCE);
     for first in (0..rows.counts.len()).step_by(block) {
         let block = first..(first + block).min(rows.counts.len());

@@ -29,12 +29,9 @@ pub(super) fn score_leaves(
     by: impl Instructions,
     hits: &mut Vec<Hit>,
 ) {
-    if !(rows.bounded && columns.bounded) {
+    if !(rows.ranges.bounded && columns.ranges.bounded) {
         let all = [of(columns.ones.len()); LEAF];
         return verify(&rows, &columns, of(rows.ones.len()), &all, cutoffs, by, |hit| hits.push(hit));
-    }
-    if apart(&rows, &columns) {
-        return;
     }
     let near_rows = near(&rows, &columns);
     if near_rows == 0 {
@@ -64,17 +61,6 @@ pub(super) fn score_leaves(
     }
 }
 
-/// Whether the ranges of the counts are too far from one another for any pair to match.
-#[inline(always)]
-fn apart(a: &Leaf<'_>, b: &Leaf<'_>) -> bool {
-    let mut distance = 0;
-    for segment in 0..BOX_SEGMENTS {
-        distance += u32::from(b.least[segment].saturating_sub(a.greatest[segment]));
-        distance += u32::from(a.least[segment].saturating_sub(b.greatest[segment]));
-    }
-    distance > u32::from(a.greatest_slack) + u32::from(b.greatest_slack)
-}
-
 /// The records of a leaf whose counts are near enough to the range of another one's.
 ///
 /// What is left of the slacks, less the distance, is at least 0 for those, and at most the sum of the greatest slacks.
@@ -83,27 +69,27 @@ fn apart(a: &Leaf<'_>, b: &Leaf<'_>) -> bool {
 fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
     let mut left = *leaf.slacks;
     // The distance to a range is max(count, greatest) − min(count, least) − (greatest − least).
-    let mut start = other.greatest_slack;
+    let mut start = other.ranges.greatest_slack;
     for segment in 0..BOX_SEGMENTS {
-        start = start.wrapping_add(other.greatest[segment] - other.least[segment]);
+        start = start.wrapping_add(other.ranges.greatest[segment] - other.ranges.least[segment]);
     }
     for left in &mut left {
         *left = left.wrapping_add(start);
     }
     for segment in 0..BOX_SEGMENTS {
-        let (least, greatest) = (other.least[segment], other.greatest[segment]);
+        let (least, greatest) = (other.ranges.least[segment], other.ranges.greatest[segment]);
         for (left, &count) in left.iter_mut().zip(&leaf.boxed[segment]) {
             *left = left.wrapping_sub(count.max(greatest) - count.min(least));
         }
     }
-    at_most(&left, leaf.greatest_slack + other.greatest_slack) & of(leaf.ones.len())
+    at_most(&left, leaf.ranges.greatest_slack + other.ranges.greatest_slack) & of(leaf.ones.len())
 }
 
 /// The most that is left of the slacks of any pair, halved: see [`near`].
 #[inline(always)]
 pub(super) fn most_left(a: &Leaf<'_>, b: &Leaf<'_>) -> u8 {
     // each of the halves may have been rounded up
-    (a.greatest_slack + b.greatest_slack) / 2 + 1
+    (a.ranges.greatest_slack + b.ranges.greatest_slack) / 2 + 1
 }
 
 /// By whatever vectors the compiler knows of.

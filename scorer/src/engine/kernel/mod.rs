@@ -1,10 +1,16 @@
 //! The innermost loop, behind [`Kernel::score_tile`]: compares every row of a tile with every column.
 //!
 //! [`plain`] is portable. On x86-64 it is compiled a second time for processors with POPCNT (all since 2008), which the
-//! baseline instruction set lacks, and [`avx512`] is for those with AVX-512 VPOPCNTDQ. All find the same.
+//! baseline instruction set lacks, and [`avx512`] is for those with AVX-512 VPOPCNTDQ. [`avx2`] and [`avx512bw`] look up
+//! what has no instruction of its own before that. All find the same.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512bw;
+mod ceiling;
 mod leaf_kernel;
 mod leaves;
 #[cfg(target_arch = "x86_64")]
@@ -15,6 +21,7 @@ mod plain;
 #[cfg(target_arch = "x86_64")]
 mod popcnt;
 
+pub use ceiling::{kernel_names, register_ceiling};
 pub(super) use leaf_kernel::LeafKernel;
 
 use super::Error;
@@ -49,6 +56,8 @@ pub(super) struct Scratch {
     pub hits: Vec<Hit>,
     #[cfg(target_arch = "x86_64")]
     transposed: avx512::Transposed,
+    #[cfg(target_arch = "x86_64")]
+    nibbles: avx2::Nibbles,
 }
 
 /// A way to compare, that this processor knows.
@@ -57,6 +66,10 @@ pub(super) enum Kernel {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Popcnt(popcnt::Popcnt),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512bw(avx512bw::Avx512bw),
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Avx512),
 }
@@ -68,8 +81,12 @@ impl Kernel {
     /// The kernels that this processor knows, the fastest first.
     pub(super) fn available() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
-        let special =
-            [avx512::Avx512::detect().map(Self::Avx512), popcnt::Popcnt::detect().map(Self::Popcnt)];
+        let special = [
+            avx512::Avx512::detect().map(Self::Avx512),
+            avx512bw::Avx512bw::detect().map(Self::Avx512bw),
+            avx2::Avx2::detect().map(Self::Avx2),
+            popcnt::Popcnt::detect().map(Self::Popcnt),
+        ];
         #[cfg(not(target_arch = "x86_64"))]
         let special: [Option<Self>; 0] = [];
         special.into_iter().flatten().chain([Self::Portable]).collect()
@@ -103,6 +120,10 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Self::Popcnt(_) => "popcnt",
             #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512bw(_) => "avx512bw",
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
         }
     }
@@ -121,6 +142,10 @@ impl Kernel {
             Self::Portable => plain::score_tile(rows, columns, cutoffs, &mut scratch.hits),
             #[cfg(target_arch = "x86_64")]
             Self::Popcnt(popcnt) => popcnt.score_tile(rows, columns, cutoffs, &mut scratch.hits),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(avx2) => avx2.score_tile(rows, columns, cutoffs, scratch),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512bw(avx512bw) => avx512bw.score_tile(rows, columns, cutoffs, scratch),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(avx512) => avx512.score_tile(rows, columns, cutoffs, scratch),
         }

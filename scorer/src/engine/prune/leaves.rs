@@ -26,35 +26,51 @@ pub(in crate::engine) type Lanes = [u8; LEAF];
 struct LeafCounts {
     /// By which the records have been put together: by segment, then by record.
     boxed: [Lanes; BOX_SEGMENTS],
-    least: [u8; BOX_SEGMENTS],
-    greatest: [u8; BOX_SEGMENTS],
     slacks: Lanes,
-    greatest_slack: u8,
     /// For each record half of its slack and its segment counts, rounded up; modulo 256.
     halves: Lanes,
-    /// Whether all slacks fit into a byte. If not, nothing here can be relied upon.
-    bounded: bool,
+}
+
+/// What tells of most pairs of leaves that no records match: in a place of its own, where it takes little memory.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Ranges {
+    /// The least of each of the segment counts by which the records have been put together.
+    pub least: [u8; BOX_SEGMENTS],
+    /// The greatest.
+    pub greatest: [u8; BOX_SEGMENTS],
+    /// The greatest slack.
+    pub greatest_slack: u8,
+    /// Whether all slacks fit into a byte. If not, no count can be relied upon, and every pair is to be compared.
+    pub bounded: bool,
+}
+
+impl Ranges {
+    /// Whether the counts are too far from those of another leaf for any records to match.
+    pub(super) fn are_far_from(&self, other: &Self) -> bool {
+        let mut distance = 0;
+        for segment in 0..BOX_SEGMENTS {
+            distance += u32::from(other.least[segment].saturating_sub(self.greatest[segment]));
+            distance += u32::from(self.least[segment].saturating_sub(other.greatest[segment]));
+        }
+        distance > u32::from(self.greatest_slack) + u32::from(other.greatest_slack)
+            && self.bounded
+            && other.bounded
+    }
 }
 
 /// A borrowed leaf.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Leaf<'a> {
+    /// Between what its counts lie.
+    pub ranges: &'a Ranges,
     /// Segment counts by which the records have been put together: by segment, then by record.
     pub boxed: &'a [Lanes; BOX_SEGMENTS],
-    /// The least of each of those.
-    pub least: &'a [u8; BOX_SEGMENTS],
-    /// The greatest.
-    pub greatest: &'a [u8; BOX_SEGMENTS],
     /// Slack of each record.
     pub slacks: &'a Lanes,
-    /// The greatest of those.
-    pub greatest_slack: u8,
     /// Segment counts by which single pairs are left out: by segment, then by record.
     pub counts: &'a [Lanes],
     /// For each record half of its slack and those segment counts, rounded up; modulo 256.
     pub halves: &'a Lanes,
-    /// Whether all of the above can be relied upon; if not, every pair is to be compared.
-    pub bounded: bool,
     /// The encodings.
     pub words: &'a [u64],
     /// Bits set in each encoding; as many as there are records.
@@ -67,6 +83,7 @@ pub(in crate::engine) struct Leaves {
     chunk: Chunk,
     /// The records' places in the range that was loaded, in the order of the leaves.
     places: Vec<u32>,
+    ranges: Vec<Ranges>,
     leaves: Vec<LeafCounts>,
     /// Of all leaves, `segments` each.
     counts: Vec<Lanes>,
@@ -78,7 +95,7 @@ impl Leaves {
     pub(super) fn record_bytes(encoding_bytes: usize, segments: usize) -> usize {
         Chunk::record_bytes(encoding_bytes)
             + 4
-            + size_of::<LeafCounts>().div_ceil(LEAF)
+            + (size_of::<Ranges>() + size_of::<LeafCounts>()).div_ceil(LEAF)
             + BOX_SEGMENTS
             + segments
     }
@@ -131,16 +148,18 @@ impl Leaves {
         let leaf = &self.leaves[number];
         Leaf {
             boxed: &leaf.boxed,
-            least: &leaf.least,
-            greatest: &leaf.greatest,
+            ranges: &self.ranges[number],
             slacks: &leaf.slacks,
-            greatest_slack: leaf.greatest_slack,
             counts: &self.counts[number * self.segments..][..self.segments],
             halves: &leaf.halves,
-            bounded: leaf.bounded,
             words: tile.words,
             ones: tile.counts,
         }
+    }
+
+    /// Between what the counts of each leaf lie.
+    pub(super) fn ranges(&self) -> &[Ranges] {
+        &self.ranges
     }
 
     /// Where a record of a leaf is in the range that was loaded.
@@ -154,7 +173,7 @@ impl Leaves {
             .par_chunks(LEAF)
             .enumerate()
             .map(|(number, places)| LeafCounts::new(number, places, boxed, chunk, cutoffs))
-            .collect_into_vec(&mut self.leaves);
+            .unzip_into_vecs(&mut self.ranges, &mut self.leaves);
     }
 
     fn count<const WORDS: usize>(&mut self, pruning: &Pruning) {
@@ -184,27 +203,25 @@ impl LeafCounts {
         boxed: &[[u8; BOX_SEGMENTS]],
         chunk: &Chunk,
         cutoffs: &Cutoffs,
-    ) -> Self {
-        let mut leaf = Self {
-            boxed: [[0; LEAF]; BOX_SEGMENTS],
+    ) -> (Ranges, Self) {
+        let mut ranges = Ranges {
             least: [u8::MAX; BOX_SEGMENTS],
             greatest: [0; BOX_SEGMENTS],
-            slacks: [0; LEAF],
             greatest_slack: 0,
-            halves: [0; LEAF],
             bounded: true,
         };
+        let mut leaf = Self { boxed: [[0; LEAF]; BOX_SEGMENTS], slacks: [0; LEAF], halves: [0; LEAF] };
         for (record, &place) in places.iter().enumerate() {
             for (segment, &count) in boxed[place as usize].iter().enumerate() {
                 leaf.boxed[segment][record] = count;
-                leaf.least[segment] = leaf.least[segment].min(count);
-                leaf.greatest[segment] = leaf.greatest[segment].max(count);
+                ranges.least[segment] = ranges.least[segment].min(count);
+                ranges.greatest[segment] = ranges.greatest[segment].max(count);
             }
             let slack = cutoffs.slack(chunk.count((number * LEAF + record) as u32));
-            leaf.bounded &= slack <= MAX_SLACK;
+            ranges.bounded &= slack <= MAX_SLACK;
             leaf.slacks[record] = slack.min(MAX_SLACK) as u8;
-            leaf.greatest_slack = leaf.greatest_slack.max(leaf.slacks[record]);
+            ranges.greatest_slack = ranges.greatest_slack.max(leaf.slacks[record]);
         }
-        leaf
+        (ranges, leaf)
     }
 }
