@@ -15,6 +15,7 @@ declare -A SOURCES=(
   [pack-image]="image/pack/go.mod image/pack/go.sum image/pack/main.go"
   [helm]=""
   [python]="tests/setup/requirements.txt"
+  [faiss]="tests/setup/faiss.txt"
   [weed]="tests/setup/seaweedfs.txt"
   [cargo-deny]=""
 )
@@ -44,6 +45,12 @@ make_cargo-deny() {
 make_python() {
   python3 -m venv "$1"
   retry "$1/bin/pip" install --quiet --disable-pip-version-check -r tests/setup/requirements.txt
+}
+
+# An environment of its own, so that neither holds back the other's versions.
+make_faiss() {
+  python3 -m venv "$1"
+  retry "$1/bin/pip" install --quiet --disable-pip-version-check -r tests/setup/faiss.txt
 }
 
 make_weed() {
