@@ -65,7 +65,7 @@ fn score(nibbles: &mut Nibbles, found: &mut Found<'_>, avx512bw: Avx512bw) {
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 fn add_common(pair: &[u8], columns: &[Place], sums: &mut [Sums; 2]) {
-    // What the compiler knows of the bits that this clears makes it turn the average into four instructions.
+    // Hidden: as soon as the compiler knows which bits this clears, it makes several instructions of the average.
     let high_halves = black_box(_mm512_set1_epi8(!0x0f));
     let mut totals = [_mm512_setzero_si512(); REGISTERS];
     let mut highs = [_mm512_setzero_si512(); REGISTERS];

@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::counting::Counting;
 use super::leaves::{BOX_SEGMENTS, MAX_SLACK};
-use super::segments::Segments;
+use super::segments::{Effort, Segments};
 use crate::engine::kernel::Kernel;
 use crate::engine::linkage::Linkage;
 use crate::engine::threshold::Cutoffs;
@@ -152,12 +152,20 @@ pub(in crate::engine) fn choose(
     if forced.is_none() && unbounded as f64 > MOST_UNBOUNDED * (all.len() / width) as f64 {
         return Ok((Plan::NotWorthPruning { candidates: 1.0 }, None));
     }
+    let costs = Costs::of(kernel);
+    let is_worth_it = |segments, candidates| {
+        forced.is_some() || costs.pruned(segments, candidates) * LEAST_GAIN <= costs.dense(width)
+    };
+    // random-like encodings are told from others at once
+    let (segments, candidates) = learn::<48, 6>(&samples, &all, width, cutoffs, Effort::LITTLE);
+    if !is_worth_it(segments.segments, candidates) {
+        return Ok((Plan::NotWorthPruning { candidates }, None));
+    }
     let (boxes, (segments, candidates)) = rayon::join(
-        || Segments::learn::<BOX_SEGMENTS>(&all, width),
+        || Segments::learn::<BOX_SEGMENTS>(&all, width, Effort::FULL),
         || best_segments(&samples, &all, width, cutoffs),
     );
-    let costs = Costs::of(kernel);
-    if forced.is_none() && costs.pruned(segments.segments, candidates) * LEAST_GAIN > costs.dense(width) {
+    if !is_worth_it(segments.segments, candidates) {
         return Ok((Plan::NotWorthPruning { candidates }, None));
     }
     let plan = Plan::Pruned { segments: segments.segments, candidates };
@@ -166,13 +174,13 @@ pub(in crate::engine) fn choose(
 
 /// As few segments as are enough, and the share of the pairs that they leave.
 fn best_segments(samples: &[Vec<u64>], all: &[u64], width: usize, cutoffs: &Cutoffs) -> (Segments, f64) {
-    let (segments, candidates) = learn::<24, 3>(samples, all, width, cutoffs);
+    let (segments, candidates) = learn::<24, 3>(samples, all, width, cutoffs, Effort::FULL);
     if candidates > VERY_MANY_CANDIDATES {
-        learn::<48, 6>(samples, all, width, cutoffs)
+        learn::<48, 6>(samples, all, width, cutoffs, Effort::FULL)
     } else if candidates > MANY_CANDIDATES {
-        learn::<32, 4>(samples, all, width, cutoffs)
+        learn::<32, 4>(samples, all, width, cutoffs, Effort::FULL)
     } else if candidates < FEW_CANDIDATES {
-        learn::<16, 2>(samples, all, width, cutoffs)
+        learn::<16, 2>(samples, all, width, cutoffs, Effort::FULL)
     } else {
         (segments, candidates)
     }
@@ -183,8 +191,9 @@ fn learn<const SEGMENTS: usize, const WORDS: usize>(
     all: &[u64],
     width: usize,
     cutoffs: &Cutoffs,
+    effort: Effort,
 ) -> (Segments, f64) {
-    let segments = Segments::learn::<SEGMENTS>(all, width);
+    let segments = Segments::learn::<SEGMENTS>(all, width, effort);
     let candidates = candidates::<WORDS>(samples, width, &segments, cutoffs);
     (segments, candidates)
 }

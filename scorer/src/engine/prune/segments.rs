@@ -3,10 +3,22 @@
 use rand::rngs::ChaCha20Rng;
 use rand::{RngExt, SeedableRng};
 
-/// Pairs of sampled records by which a division is judged.
-const PAIRS: usize = 4000;
-/// How often all bits are gone through; more change next to nothing.
-const SWEEPS: usize = 4;
+/// How much time to take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Effort {
+    /// Pairs of sampled records by which a division is judged; less than an i16 holds.
+    pairs: usize,
+    /// How often all bits are gone through.
+    sweeps: usize,
+}
+
+impl Effort {
+    /// Tells whether there is anything to learn, in a tenth of the time.
+    pub(super) const LITTLE: Self = Self { pairs: 1000, sweeps: 1 };
+    /// More of either changes next to nothing.
+    pub(super) const FULL: Self = Self { pairs: 4000, sweeps: 4 };
+}
+
 /// So that a count fits into a byte.
 const MOST_BITS: usize = u8::MAX as usize;
 
@@ -25,13 +37,13 @@ type Differences = Vec<Vec<(u32, i16)>>;
 impl Segments {
     /// A division into `SEGMENTS` that makes the mean sum of the counts' differences large, for encodings like those
     /// of the sample. Bit after bit is moved to where that sum gains most, until little moves.
-    pub(super) fn learn<const SEGMENTS: usize>(sample: &[u64], width: usize) -> Self {
+    pub(super) fn learn<const SEGMENTS: usize>(sample: &[u64], width: usize, effort: Effort) -> Self {
         let mut random = ChaCha20Rng::seed_from_u64(SEGMENTS as u64);
-        let differences = differences(sample, width, &mut random);
+        let differences = differences(sample, width, effort.pairs, &mut random);
         let mut place: Vec<(usize, i16)> = Vec::with_capacity(differences.len());
         let mut sizes = [0; SEGMENTS];
         // for each pair the difference of each count
-        let mut sums = vec![[0i16; SEGMENTS]; PAIRS];
+        let mut sums = vec![[0i16; SEGMENTS]; effort.pairs];
         for (bit, pairs) in differences.iter().enumerate() {
             // in turn, so that all are of a size to begin with
             let (segment, sign) = (bit % SEGMENTS, if random.random() { 1 } else { -1 });
@@ -43,7 +55,7 @@ impl Segments {
                 place[bit].1 = 0;
             }
         }
-        for _ in 0..SWEEPS {
+        for _ in 0..effort.sweeps {
             for (pairs, place) in differences.iter().zip(&mut place).filter(|(_, place)| place.1 != 0) {
                 let (segment, sign) = *place;
                 shift(&mut sums, pairs, segment, -sign);
@@ -58,11 +70,11 @@ impl Segments {
     }
 }
 
-fn differences(sample: &[u64], width: usize, random: &mut ChaCha20Rng) -> Differences {
+fn differences(sample: &[u64], width: usize, pairs: usize, random: &mut ChaCha20Rng) -> Differences {
     let mut differences = vec![Vec::new(); width * 64];
     let records = sample.len() / width;
     let record = |random: &mut ChaCha20Rng| &sample[random.random_range(0..records) * width..][..width];
-    for pair in 0..PAIRS as u32 {
+    for pair in 0..pairs as u32 {
         let (a, b) = (record(random), record(random));
         for (word, (&a, &b)) in a.iter().zip(b).enumerate() {
             let mut differing = a ^ b;
@@ -95,7 +107,7 @@ fn best_place<const SEGMENTS: usize>(
     pairs: &[(u32, i16)],
     sizes: &[usize; SEGMENTS],
 ) -> (usize, i16) {
-    // at most PAIRS, which an i16 holds
+    // no more than there are pairs, which an i16 holds
     let (mut with, mut against) = ([0i16; SEGMENTS], [0i16; SEGMENTS]);
     for &(pair, difference) in pairs {
         for (segment, sum) in sums[pair as usize].iter().enumerate() {

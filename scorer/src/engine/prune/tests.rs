@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::leaves::Leaves;
 use super::plan::{Forced, Pruning};
-use super::segments::Segments;
+use super::segments::{Effort, Segments};
 use crate::engine::tests::{as_sources, datasets, encodings, expected};
 use crate::engine::threshold::Cutoffs;
 use crate::engine::*;
@@ -18,12 +18,13 @@ pub(in crate::engine) fn leaves(
     cutoffs: &Cutoffs,
 ) -> (Leaves, Leaves) {
     let learnt = match segments {
-        16 => Segments::learn::<16>(&sets.concat(), width),
-        24 => Segments::learn::<24>(&sets.concat(), width),
-        32 => Segments::learn::<32>(&sets.concat(), width),
-        _ => Segments::learn::<48>(&sets.concat(), width),
+        16 => Segments::learn::<16>(&sets.concat(), width, Effort::LITTLE),
+        24 => Segments::learn::<24>(&sets.concat(), width, Effort::LITTLE),
+        32 => Segments::learn::<32>(&sets.concat(), width, Effort::LITTLE),
+        _ => Segments::learn::<48>(&sets.concat(), width, Effort::LITTLE),
     };
-    let pruning = Pruning { boxes: Segments::learn::<8>(&sets.concat(), width), segments: learnt };
+    let pruning =
+        Pruning { boxes: Segments::learn::<8>(&sets.concat(), width, Effort::LITTLE), segments: learnt };
     let load = |words: &Vec<u64>| {
         let source = Encodings::new(words.clone(), width * 8).unwrap();
         let mut leaves = Leaves::default();
