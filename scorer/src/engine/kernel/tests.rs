@@ -91,11 +91,13 @@ proptest! {
 }
 
 #[test]
-fn rows_of_many_blocks_keep_their_numbers() {
-    let sets = datasets(9, &[700, 31], 3);
-    let expected = expected(&sets[0], &sets[1], 3, 0.7);
-    for kernel in Kernel::available() {
-        assert!(found(kernel, &sets[0], &sets[1], 3, 0.7) == expected, "{}", kernel.name());
+fn records_of_many_blocks_keep_their_numbers() {
+    for (rows, columns, width) in [(700, 31, 3), (150, 420, 17), (33, 257, 16), (600, 129, 1)] {
+        let sets = datasets(9, &[rows, columns], width);
+        let expected = expected(&sets[0], &sets[1], width, 0.7);
+        for kernel in Kernel::available() {
+            assert!(found(kernel, &sets[0], &sets[1], width, 0.7) == expected, "{}", kernel.name());
+        }
     }
 }
 
