@@ -2,10 +2,8 @@
 //!
 //! Knows formats, the object store, kernels and solvers. Knows nothing of Kubernetes.
 
-pub mod engine;
 pub mod ingest;
 pub mod job;
-pub mod pairs;
 pub mod plan;
 pub mod progress;
 pub mod result;
@@ -13,3 +11,6 @@ pub mod solve;
 pub mod store;
 pub mod summary;
 pub mod telemetry;
+
+pub use linkage_engine as engine;
+pub use linkage_engine::pairs;

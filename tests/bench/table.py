@@ -385,7 +385,7 @@ def version_of_this():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--engine", type=Path, required=True, help="the program of scorer/benches/engine.rs")
+    parser.add_argument("--engine", type=Path, required=True, help="the program of scorer/engine/benches/engine.rs")
     parser.add_argument("--faiss-python", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder with names/ and random/")
     parser.add_argument("--output", type=Path, required=True)

@@ -1,0 +1,56 @@
+use super::leaves::{self, Plainly};
+use super::{Hit, Kernel};
+#[cfg(target_arch = "x86_64")]
+use super::{leaves_avx512::LeavesAvx512, leaves_x86::LeavesX86};
+use crate::prune::Leaf;
+
+/// How leaves are compared: by the instructions of a [`Kernel`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LeafKernel {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    X86(LeavesX86),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(LeavesAvx512),
+}
+
+impl LeafKernel {
+    /// The one that uses the instructions of this kernel, or fewer.
+    pub(crate) fn of(kernel: Kernel) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx512 = || LeavesAvx512::detect().map(Self::Avx512);
+            let x86 = |avx2| LeavesX86::detect(avx2).map(Self::X86);
+            let special = match kernel.name() {
+                "portable" => None,
+                "popcnt" => x86(false),
+                "avx512" => avx512().or_else(|| x86(true)),
+                _ => x86(true),
+            };
+            special.unwrap_or(Self::Portable)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            let _ = kernel;
+            Self::Portable
+        }
+    }
+
+    /// Appends the pairs of two leaves at or above the threshold, in any order. The cutoffs are those of the sums of
+    /// bits.
+    pub(crate) fn score_leaves(
+        self,
+        rows: Leaf<'_>,
+        columns: Leaf<'_>,
+        cutoffs: &[u32],
+        hits: &mut Vec<Hit>,
+    ) {
+        match self {
+            Self::Portable => leaves::score_leaves(rows, columns, cutoffs, Plainly, hits),
+            #[cfg(target_arch = "x86_64")]
+            Self::X86(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+        }
+    }
+}

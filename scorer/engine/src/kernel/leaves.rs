@@ -1,0 +1,196 @@
+//! Compares the records of two leaves, but for pairs whose segment counts differ too much: see [`crate::prune`].
+//!
+//! Written for whatever vectors the compiler may use; compiled for each instruction set.
+
+use super::Hit;
+use crate::prune::{BOX_SEGMENTS, LEAF, Leaf};
+
+/// Stands for a width that is only known at run time.
+const ANY: usize = 0;
+
+/// For each record of one leaf the records of another one that may match it, a bit each.
+pub(super) type Candidates = [u64; LEAF];
+
+/// The two steps that take most of the time.
+pub(super) trait Instructions: Copy {
+    /// Fills in the candidates of some records of the first leaf, those whose bit is set, among all of the second.
+    fn find(self, rows: &Leaf<'_>, among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates);
+
+    /// The number of bits set in both of two encodings.
+    fn common(self, a: &[u64], b: &[u64]) -> u32;
+}
+
+/// Appends the pairs of the leaves at or above the threshold. The cutoffs are those of the sums of bits.
+#[inline(always)]
+pub(super) fn score_leaves(
+    rows: Leaf<'_>,
+    columns: Leaf<'_>,
+    cutoffs: &[u32],
+    by: impl Instructions,
+    hits: &mut Vec<Hit>,
+) {
+    if !(rows.ranges.bounded && columns.ranges.bounded) {
+        let all = [of(columns.ones.len()); LEAF];
+        return verify(&rows, &columns, of(rows.ones.len()), &all, cutoffs, by, |hit| hits.push(hit));
+    }
+    let near_rows = near(&rows, &columns);
+    if near_rows == 0 {
+        return;
+    }
+    let near_columns = near(&columns, &rows);
+    let mut candidates = [0; LEAF];
+    // each record that is broadcast costs as much as all of the others together
+    if near_rows.count_ones() <= near_columns.count_ones() {
+        by.find(&rows, near_rows, &columns, &mut candidates);
+        candidates.iter_mut().for_each(|columns| *columns &= near_columns);
+        verify(&rows, &columns, near_rows, &candidates, cutoffs, by, |hit| hits.push(hit));
+    } else {
+        by.find(&columns, near_columns, &rows, &mut candidates);
+        candidates.iter_mut().for_each(|rows| *rows &= near_rows);
+        verify(
+            &columns,
+            &rows,
+            near_columns,
+            &candidates,
+            cutoffs,
+            by,
+            |Hit { row, column, intersection }| {
+                hits.push(Hit { row: column, column: row, intersection });
+            },
+        );
+    }
+}
+
+/// The records of a leaf whose counts are near enough to the range of another one's.
+///
+/// What is left of the slacks, less the distance, is at least 0 for those, and at most the sum of the greatest slacks.
+/// All is done modulo 256: a record that is further away may look near, but none that is near looks far.
+#[inline(always)]
+fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
+    let mut left = *leaf.slacks;
+    // The distance to a range is max(count, greatest) − min(count, least) − (greatest − least).
+    let mut start = other.ranges.greatest_slack;
+    for segment in 0..BOX_SEGMENTS {
+        start = start.wrapping_add(other.ranges.greatest[segment] - other.ranges.least[segment]);
+    }
+    for left in &mut left {
+        *left = left.wrapping_add(start);
+    }
+    for segment in 0..BOX_SEGMENTS {
+        let (least, greatest) = (other.ranges.least[segment], other.ranges.greatest[segment]);
+        for (left, &count) in left.iter_mut().zip(&leaf.boxed[segment]) {
+            *left = left.wrapping_sub(count.max(greatest) - count.min(least));
+        }
+    }
+    at_most(&left, leaf.ranges.greatest_slack + other.ranges.greatest_slack) & of(leaf.ones.len())
+}
+
+/// The most that is left of the slacks of any pair, halved: see [`near`].
+#[inline(always)]
+pub(super) fn most_left(a: &Leaf<'_>, b: &Leaf<'_>) -> u8 {
+    // each of the halves may have been rounded up
+    (a.ranges.greatest_slack + b.ranges.greatest_slack) / 2 + 1
+}
+
+/// By whatever vectors the compiler knows of.
+#[derive(Clone, Copy)]
+pub(super) struct Plainly;
+
+impl Instructions for Plainly {
+    /// With `|x − y| = 2·max(x, y) − x − y`, the counts' differences are within the slacks when the sum of the greater
+    /// counts is at most that of the halves. Modulo 256, as in [`near`].
+    #[inline(always)]
+    fn find(self, rows: &Leaf<'_>, mut among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates) {
+        let most = most_left(rows, columns);
+        while among_rows != 0 {
+            let row = among_rows.trailing_zeros() as usize;
+            among_rows &= among_rows - 1;
+            let mut left = *columns.halves;
+            for left in &mut left {
+                *left = left.wrapping_add(rows.halves[row]);
+            }
+            for (columns, row_counts) in columns.counts.iter().zip(rows.counts) {
+                let count = row_counts[row];
+                for (left, &column) in left.iter_mut().zip(columns) {
+                    *left = left.wrapping_sub(column.max(count));
+                }
+            }
+            candidates[row] = at_most(&left, most);
+        }
+    }
+
+    #[inline(always)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
+    }
+}
+
+/// A bit for each value that is at most so much.
+#[inline(always)]
+fn at_most(values: &[u8; LEAF], most: u8) -> u64 {
+    let mut flags = [0; LEAF];
+    for (flag, &value) in flags.iter_mut().zip(values) {
+        *flag = u8::from(value <= most);
+    }
+    let (eights, _) = flags.as_chunks::<8>();
+    let mut mask = 0;
+    for (i, &eight) in eights.iter().enumerate() {
+        // gathers the lowest bits of eight bytes in the highest byte
+        let gathered = u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        mask |= gathered << (8 * i);
+    }
+    mask
+}
+
+/// The lowest bits set, one for each of so many records.
+#[inline(always)]
+fn of(records: usize) -> u64 {
+    if records == 0 { 0 } else { u64::MAX >> (LEAF - records) }
+}
+
+#[inline(always)]
+fn verify(
+    rows: &Leaf<'_>,
+    columns: &Leaf<'_>,
+    among_rows: u64,
+    candidates: &Candidates,
+    cutoffs: &[u32],
+    by: impl Instructions,
+    hit: impl FnMut(Hit),
+) {
+    // Loops of a known length are unrolled: for the usual sizes.
+    match rows.words.len() / rows.ones.len() {
+        8 => verify_sized::<8>(rows, columns, among_rows, candidates, cutoffs, by, hit),
+        16 => verify_sized::<16>(rows, columns, among_rows, candidates, cutoffs, by, hit),
+        32 => verify_sized::<32>(rows, columns, among_rows, candidates, cutoffs, by, hit),
+        _ => verify_sized::<ANY>(rows, columns, among_rows, candidates, cutoffs, by, hit),
+    }
+}
+
+#[inline(always)]
+fn verify_sized<const WIDTH: usize>(
+    rows: &Leaf<'_>,
+    columns: &Leaf<'_>,
+    mut among_rows: u64,
+    candidates: &Candidates,
+    cutoffs: &[u32],
+    by: impl Instructions,
+    mut hit: impl FnMut(Hit),
+) {
+    let width = if WIDTH == ANY { rows.words.len() / rows.ones.len() } else { WIDTH };
+    while among_rows != 0 {
+        let row = among_rows.trailing_zeros() as usize;
+        among_rows &= among_rows - 1;
+        let row_words = &rows.words[row * width..][..width];
+        let cutoffs = &cutoffs[rows.ones[row] as usize..];
+        let mut candidates = candidates[row];
+        while candidates != 0 {
+            let column = candidates.trailing_zeros() as usize;
+            candidates &= candidates - 1;
+            let intersection = by.common(row_words, &columns.words[column * width..][..width]);
+            if intersection >= cutoffs[columns.ones[column] as usize] {
+                hit(Hit { row: row as u32, column: column as u32, intersection });
+            }
+        }
+    }
+}

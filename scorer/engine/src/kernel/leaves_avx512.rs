@@ -1,0 +1,173 @@
+//! Candidates by AVX-512BW: the counts of 64 records stay in registers while one record after the other is compared.
+
+use std::arch::x86_64::{
+    __m512i, _mm512_add_epi8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmple_epu8_mask, _mm512_loadu_si512,
+    _mm512_max_epu8, _mm512_popcnt_epi64, _mm512_reduce_add_epi64, _mm512_set1_epi8, _mm512_setzero_si512,
+    _mm512_sub_epi8,
+};
+
+use super::Hit;
+use super::leaves::{Candidates, Instructions, Plainly, most_left, score_leaves};
+use crate::prune::{LEAF, Leaf};
+
+/// Proof that the processor has AVX-512 with BW, VL, and VPOPCNTDQ.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeavesAvx512(());
+
+impl LeavesAvx512 {
+    /// None on a processor without it.
+    pub(super) fn detect() -> Option<Self> {
+        let has = std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512bw")
+            && std::arch::is_x86_feature_detected!("avx512vl")
+            && std::arch::is_x86_feature_detected!("avx512vpopcntdq");
+        has.then_some(Self(()))
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn score_leaves(
+        self,
+        rows: Leaf<'_>,
+        columns: Leaf<'_>,
+        cutoffs: &[u32],
+        hits: &mut Vec<Hit>,
+    ) {
+        // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has the features.
+        unsafe { score(self, rows, columns, cutoffs, hits) }
+    }
+}
+
+impl Instructions for LeavesAvx512 {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn find(self, rows: &Leaf<'_>, among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates) {
+        // SAFETY: as above.
+        unsafe {
+            match rows.counts.len() {
+                16 => find::<2, 1>(rows, among_rows, columns, candidates),
+                24 => find::<3, 1>(rows, among_rows, columns, candidates),
+                32 => find::<2, 2>(rows, among_rows, columns, candidates),
+                48 => find::<3, 2>(rows, among_rows, columns, candidates),
+                _ => Plainly.find(rows, among_rows, columns, candidates),
+            }
+        }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        // SAFETY: as above.
+        unsafe { common(a, b) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
+fn score(find: LeavesAvx512, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
+    score_leaves(rows, columns, cutoffs, find, hits);
+}
+
+/// The segments in eights, so many at a time as registers hold; what is left of each record's halves after one part
+/// is in memory until the next one.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
+fn find<const EIGHTS: usize, const PARTS: usize>(
+    rows: &Leaf<'_>,
+    among_rows: u64,
+    columns: &Leaf<'_>,
+    candidates: &mut Candidates,
+) {
+    let most = _mm512_set1_epi8(most_left(rows, columns).cast_signed());
+    let mut lefts = [_mm512_setzero_si512(); LEAF];
+    let parts = in_parts::<EIGHTS>(rows).iter().zip(in_parts::<EIGHTS>(columns));
+    for (part, (row_counts, column_counts)) in parts.enumerate() {
+        let counts = Counts::load(column_counts);
+        let halves = load(columns.halves);
+        let mut rows_to_do = among_rows;
+        while rows_to_do != 0 {
+            let row = rows_to_do.trailing_zeros() as usize % LEAF;
+            rows_to_do &= rows_to_do - 1;
+            let left = if PARTS == 1 || part == 0 {
+                _mm512_add_epi8(halves, _mm512_set1_epi8(rows.halves[row].cast_signed()))
+            } else {
+                lefts[row]
+            };
+            let left = _mm512_sub_epi8(left, counts.greater(row_counts, row));
+            if PARTS == 1 || part + 1 == PARTS {
+                candidates[row] = _mm512_cmple_epu8_mask(left, most);
+            } else {
+                lefts[row] = left;
+            }
+        }
+    }
+}
+
+/// The counts of 64 records, by eights of segments.
+type Eights<const EIGHTS: usize> = [[[u8; LEAF]; 8]; EIGHTS];
+
+/// The segment counts of a leaf, so many eights of segments at a time. Loops of eight are unrolled, longer ones not.
+fn in_parts<'a, const EIGHTS: usize>(leaf: &Leaf<'a>) -> &'a [Eights<EIGHTS>] {
+    leaf.counts.as_chunks().0.as_chunks().0
+}
+
+/// The counts of 64 records, in registers.
+struct Counts<const EIGHTS: usize>([[__m512i; 8]; EIGHTS]);
+
+impl<const EIGHTS: usize> Counts<EIGHTS> {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    fn load(counts: &Eights<EIGHTS>) -> Self {
+        let mut registers = [[_mm512_setzero_si512(); 8]; EIGHTS];
+        for (registers, counts) in registers.iter_mut().zip(counts) {
+            for (register, counts) in registers.iter_mut().zip(counts) {
+                *register = load(counts);
+            }
+        }
+        Self(registers)
+    }
+
+    /// The sums of the greater of each count and that of one record of another leaf.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    fn greater(&self, rows: &Eights<EIGHTS>, row: usize) -> __m512i {
+        // two sums, as an addition has to wait for the one before
+        let mut sums = [_mm512_setzero_si512(); 2];
+        for (registers, rows) in self.0.iter().zip(rows) {
+            for (segment, (&counts, rows)) in registers.iter().zip(rows).enumerate() {
+                let greater = _mm512_max_epu8(counts, _mm512_set1_epi8(rows[row].cast_signed()));
+                sums[segment % 2] = _mm512_add_epi8(sums[segment % 2], greater);
+            }
+        }
+        _mm512_add_epi8(sums[0], sums[1])
+    }
+}
+
+/// The number of bits set in both of two encodings of the same size.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq")]
+#[inline]
+fn common(a: &[u64], b: &[u64]) -> u32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = _mm512_setzero_si512();
+    for (a, b) in a.iter().zip(b) {
+        sums = _mm512_add_epi64(sums, _mm512_popcnt_epi64(_mm512_and_si512(load_words(a), load_words(b))));
+    }
+    let mut sum = _mm512_reduce_add_epi64(sums) as u32;
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sum += (a & b).count_ones();
+    }
+    sum
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+#[allow(unsafe_code)]
+fn load_words(words: &[u64; 8]) -> __m512i {
+    // SAFETY: the reference is to the 64 bytes that are read; no alignment is asked for.
+    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+#[allow(unsafe_code)]
+fn load(lanes: &[u8; LEAF]) -> __m512i {
+    // SAFETY: the reference is to the 64 bytes that are read; no alignment is asked for.
+    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
+}

@@ -1,0 +1,205 @@
+use std::fs::File;
+use std::io::{BufWriter, Seek};
+use std::path::{Path, PathBuf};
+
+use rayon::slice::ParallelSliceMut;
+
+use super::{Error, Merge, Pair, PairReader, PairStream, PairWriter};
+
+/// How many sorted runs are merged at a time: bounds open files and read buffers.
+const FAN_IN: usize = 64;
+/// The buffer never holds fewer pairs than this, however low the limit.
+const MIN_BUFFERED: usize = 16;
+
+/// Sorts any number of pairs within a given memory.
+///
+/// It buffers up to a limit, sorts what it has buffered on all cores, and spills it as a sorted run to a
+/// nameless temporary file in the scratch directory (gone when the process ends, however it ends). A merge of
+/// the runs yields the sorted stream. Besides the buffer it needs 64 KiB a run, for at most 64 runs a level.
+///
+/// Pushing the same pair twice is found while the sorted stream is read: [`Error::Duplicate`].
+///
+/// ```
+/// use linkage_engine::pairs::{Pair, PairSorter};
+///
+/// # fn main() -> Result<(), linkage_engine::pairs::Error> {
+/// let mut sorter = PairSorter::new(1 << 20, std::env::temp_dir());
+/// for record in 0..100u32 {
+///     sorter.push(Pair { score: f64::from(record) / 100.0, dataset0: 0, dataset1: 1, record0: 0, record1: record })?;
+/// }
+/// let sorted = sorter.finish()?;
+/// assert_eq!(sorted.len(), 100);
+/// assert_eq!(sorted.map(|pair| Ok(pair?.record1)).collect::<Result<Vec<_>, linkage_engine::pairs::Error>>()?[0], 99);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct PairSorter {
+    scratch: PathBuf,
+    /// Pairs that are buffered before a run is spilled.
+    limit: usize,
+    buffer: Vec<Pair>,
+    /// Sorted runs; those of level n + 1 are merged out of [`FAN_IN`] runs of level n.
+    levels: Vec<Vec<Run>>,
+    spilled: u64,
+}
+
+/// Sorted pairs out of a [`PairSorter`], as an iterator.
+#[derive(Debug)]
+pub struct SortedPairs {
+    merge: Merge<Run>,
+    len: u64,
+}
+
+impl PairSorter {
+    /// Buffers up to `limit_bytes` of pairs; makes its files in the directory `scratch`.
+    pub fn new(limit_bytes: usize, scratch: impl AsRef<Path>) -> Self {
+        Self {
+            scratch: scratch.as_ref().to_owned(),
+            limit: (limit_bytes / size_of::<Pair>()).max(MIN_BUFFERED),
+            buffer: Vec::new(),
+            levels: Vec::new(),
+            spilled: 0,
+        }
+    }
+
+    /// Takes one pair.
+    pub fn push(&mut self, pair: Pair) -> Result<(), Error> {
+        self.extend(&[pair])
+    }
+
+    /// Takes many pairs.
+    pub fn extend(&mut self, mut pairs: &[Pair]) -> Result<(), Error> {
+        while !pairs.is_empty() {
+            let (fitting, rest) = pairs.split_at(pairs.len().min(self.limit - self.buffer.len()));
+            self.reserve(fitting.len());
+            self.buffer.extend_from_slice(fitting);
+            pairs = rest;
+            if self.buffer.len() == self.limit {
+                self.spill()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pairs taken so far.
+    pub fn len(&self) -> u64 {
+        self.spilled + self.buffer.len() as u64
+    }
+
+    /// Whether no pair was taken so far.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Sorts what is left; yields all pairs in their order.
+    pub fn finish(mut self) -> Result<SortedPairs, Error> {
+        let len = self.len();
+        self.buffer.par_sort_unstable();
+        let mut runs: Vec<Run> = Vec::new();
+        for level in std::mem::take(&mut self.levels) {
+            // The small runs of the low levels first, so that the large ones are copied least.
+            runs.extend(level);
+            if runs.len() >= FAN_IN {
+                runs = vec![merge_runs(&self.scratch, runs)?];
+            }
+        }
+        runs.push(Run::Memory(self.buffer.into_iter()));
+        Ok(SortedPairs { merge: Merge::new(runs)?, len })
+    }
+
+    /// Grows the buffer by doubling, but never past the limit.
+    fn reserve(&mut self, additional: usize) {
+        let needed = self.buffer.len() + additional;
+        if needed > self.buffer.capacity() {
+            let target = needed.max(2 * self.buffer.capacity()).min(self.limit);
+            self.buffer.reserve_exact(target - self.buffer.len());
+        }
+    }
+
+    fn spill(&mut self) -> Result<(), Error> {
+        self.buffer.par_sort_unstable();
+        self.spilled += self.buffer.len() as u64;
+        let run = write_run(&self.scratch, self.buffer.drain(..).map(Ok))?;
+        self.add_run(run)
+    }
+
+    fn add_run(&mut self, mut run: Run) -> Result<(), Error> {
+        for level in 0.. {
+            if level == self.levels.len() {
+                self.levels.push(Vec::new());
+            }
+            self.levels[level].push(run);
+            if self.levels[level].len() < FAN_IN {
+                break;
+            }
+            run = merge_runs(&self.scratch, std::mem::take(&mut self.levels[level]))?;
+        }
+        Ok(())
+    }
+}
+
+impl SortedPairs {
+    /// How many pairs there are in all.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is no pair at all.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl Iterator for SortedPairs {
+    type Item = Result<Pair, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.merge.next()
+    }
+}
+
+/// One sorted run.
+#[derive(Debug)]
+enum Run {
+    Memory(std::vec::IntoIter<Pair>),
+    File(PairReader<File>),
+}
+
+impl Iterator for Run {
+    type Item = Result<Pair, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Memory(pairs) => pairs.next().map(Ok),
+            Self::File(pairs) => pairs.next(),
+        }
+    }
+}
+
+impl PairStream for Run {
+    fn name(&self) -> &str {
+        match self {
+            Self::Memory(_) => "sorted pairs",
+            Self::File(pairs) => pairs.name(),
+        }
+    }
+}
+
+fn merge_runs(scratch: &Path, runs: Vec<Run>) -> Result<Run, Error> {
+    write_run(scratch, Merge::new(runs)?)
+}
+
+fn write_run(scratch: &Path, pairs: impl Iterator<Item = Result<Pair, Error>>) -> Result<Run, Error> {
+    let trouble = |e| Error::io(format!("scratch file in {}", scratch.display()), e);
+    let file = tempfile::tempfile_in(scratch).map_err(trouble)?;
+    let mut writer = PairWriter::new(BufWriter::with_capacity(1 << 16, file))?;
+    for pair in pairs {
+        writer.write(&pair?)?;
+    }
+    let mut file = writer.finish()?.into_inner().map_err(|e| trouble(e.into_error()))?;
+    file.rewind().map_err(trouble)?;
+    Ok(Run::File(PairReader::new("scratch file", file)?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+use std::io;
+use std::ops::Range;
+
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
+
+use super::counting::Counting;
+use super::plan::Pruning;
+use super::tree;
+use crate::EncodingSource;
+use crate::chunk::Chunk;
+use crate::threshold::Cutoffs;
+
+/// Records of a leaf: as many as there are bytes in the widest register.
+pub(crate) const LEAF: usize = 64;
+/// Segments by which records are put into leaves.
+pub(crate) const BOX_SEGMENTS: usize = 8;
+/// The most slack of a record, so that the sum of two fits into a byte.
+pub(crate) const MAX_SLACK: u32 = 127;
+
+/// A byte for each record of a leaf.
+pub(crate) type Lanes = [u8; LEAF];
+
+/// Up to 64 similar records.
+#[derive(Clone, Debug)]
+struct LeafCounts {
+    /// By which the records have been put together: by segment, then by record.
+    boxed: [Lanes; BOX_SEGMENTS],
+    slacks: Lanes,
+    /// For each record half of its slack and its segment counts, rounded up; modulo 256.
+    halves: Lanes,
+}
+
+/// What tells of most pairs of leaves that no records match: in a place of its own, where it takes little memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ranges {
+    /// The least of each of the segment counts by which the records have been put together.
+    pub least: [u8; BOX_SEGMENTS],
+    /// The greatest.
+    pub greatest: [u8; BOX_SEGMENTS],
+    /// The greatest slack.
+    pub greatest_slack: u8,
+    /// Whether all slacks fit into a byte. If not, no count can be relied upon, and every pair is to be compared.
+    pub bounded: bool,
+}
+
+impl Ranges {
+    /// Whether the counts are too far from those of another leaf for any records to match.
+    pub(super) fn are_far_from(&self, other: &Self) -> bool {
+        let mut distance = 0;
+        for segment in 0..BOX_SEGMENTS {
+            distance += u32::from(other.least[segment].saturating_sub(self.greatest[segment]));
+            distance += u32::from(self.least[segment].saturating_sub(other.greatest[segment]));
+        }
+        distance > u32::from(self.greatest_slack) + u32::from(other.greatest_slack)
+            && self.bounded
+            && other.bounded
+    }
+}
+
+/// A borrowed leaf.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaf<'a> {
+    /// Between what its counts lie.
+    pub ranges: &'a Ranges,
+    /// Segment counts by which the records have been put together: by segment, then by record.
+    pub boxed: &'a [Lanes; BOX_SEGMENTS],
+    /// Slack of each record.
+    pub slacks: &'a Lanes,
+    /// Segment counts by which single pairs are left out: by segment, then by record.
+    pub counts: &'a [Lanes],
+    /// For each record half of its slack and those segment counts, rounded up; modulo 256.
+    pub halves: &'a Lanes,
+    /// The encodings.
+    pub words: &'a [u64],
+    /// Bits set in each encoding; as many as there are records.
+    pub ones: &'a [u32],
+}
+
+/// Some records of a data set, in memory, in leaves. Reused: it keeps its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Leaves {
+    chunk: Chunk,
+    /// The records' places in the range that was loaded, in the order of the leaves.
+    places: Vec<u32>,
+    ranges: Vec<Ranges>,
+    leaves: Vec<LeafCounts>,
+    /// Of all leaves, `segments` each.
+    counts: Vec<Lanes>,
+    segments: usize,
+}
+
+impl Leaves {
+    /// Bytes that a record takes: encoding and count, place, segment counts twice.
+    pub(super) fn record_bytes(encoding_bytes: usize, segments: usize) -> usize {
+        Chunk::record_bytes(encoding_bytes)
+            + 4
+            + (size_of::<Ranges>() + size_of::<LeafCounts>()).div_ceil(LEAF)
+            + BOX_SEGMENTS
+            + segments
+    }
+
+    /// Holds a range of records, and nothing else.
+    pub(super) fn load(
+        &mut self,
+        source: &dyn EncodingSource,
+        records: Range<u32>,
+        pruning: &Pruning,
+        cutoffs: &Cutoffs,
+    ) -> io::Result<()> {
+        self.chunk.load(source, records)?;
+        let boxes = Counting::<{ BOX_SEGMENTS / 8 }>::new(&pruning.boxes);
+        let width = self.chunk.width();
+        let boxed: Vec<_> =
+            self.chunk.words().par_chunks_exact(width).map(|words| boxes.count(words)[0]).collect();
+        let fits = |&place: &u32| cutoffs.slack(self.chunk.count(place)) <= MAX_SLACK;
+        let (mut places, unbounded): (Vec<u32>, Vec<u32>) = (0..boxed.len() as u32).partition(fits);
+        tree::order(&boxed, &mut places);
+        places.extend(unbounded);
+        self.places = places;
+        self.chunk.reorder(&self.places);
+        self.segments = pruning.segments.segments;
+        self.fill_leaves(&boxed, cutoffs);
+        match self.segments {
+            16 => self.count::<2>(pruning),
+            24 => self.count::<3>(pruning),
+            32 => self.count::<4>(pruning),
+            48 => self.count::<6>(pruning),
+            other => unreachable!("no plan has {other} segments"),
+        }
+        Ok(())
+    }
+
+    /// How many leaves there are.
+    pub(super) fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// How many records there are in some leaves.
+    pub(super) fn records(&self, leaves: Range<usize>) -> usize {
+        (leaves.end * LEAF).min(self.chunk.len()) - leaves.start * LEAF
+    }
+
+    /// One leaf.
+    pub(crate) fn leaf(&self, number: usize) -> Leaf<'_> {
+        let first = number * LEAF;
+        let tile = self.chunk.tile(first..(first + LEAF).min(self.chunk.len()));
+        let leaf = &self.leaves[number];
+        Leaf {
+            boxed: &leaf.boxed,
+            ranges: &self.ranges[number],
+            slacks: &leaf.slacks,
+            counts: &self.counts[number * self.segments..][..self.segments],
+            halves: &leaf.halves,
+            words: tile.words,
+            ones: tile.counts,
+        }
+    }
+
+    /// Between what the counts of each leaf lie.
+    pub(super) fn ranges(&self) -> &[Ranges] {
+        &self.ranges
+    }
+
+    /// Where a record of a leaf is in the range that was loaded.
+    pub(super) fn place(&self, leaf: usize, record: u32) -> u32 {
+        self.places[leaf * LEAF + record as usize]
+    }
+
+    fn fill_leaves(&mut self, boxed: &[[u8; BOX_SEGMENTS]], cutoffs: &Cutoffs) {
+        let chunk = &self.chunk;
+        self.places
+            .par_chunks(LEAF)
+            .enumerate()
+            .map(|(number, places)| LeafCounts::new(number, places, boxed, chunk, cutoffs))
+            .unzip_into_vecs(&mut self.ranges, &mut self.leaves);
+    }
+
+    fn count<const WORDS: usize>(&mut self, pruning: &Pruning) {
+        let counting = Counting::<WORDS>::new(&pruning.segments);
+        let width = self.chunk.width();
+        self.counts.clear();
+        self.counts.resize(self.leaves.len() * self.segments, [0; LEAF]);
+        let words = self.chunk.words().par_chunks(width * LEAF);
+        let leaves = self.counts.par_chunks_exact_mut(self.segments).zip(self.leaves.par_chunks_exact_mut(1));
+        leaves.zip(words).for_each(|((counts, leaf), words)| {
+            for (record, words) in words.chunks_exact(width).enumerate() {
+                let mut sum = 0;
+                for (lanes, count) in counts.iter_mut().zip(counting.count(words).into_iter().flatten()) {
+                    lanes[record] = count;
+                    sum += u32::from(count);
+                }
+                leaf[0].halves[record] = (sum + u32::from(leaf[0].slacks[record])).div_ceil(2) as u8;
+            }
+        });
+    }
+}
+
+impl LeafCounts {
+    fn new(
+        number: usize,
+        places: &[u32],
+        boxed: &[[u8; BOX_SEGMENTS]],
+        chunk: &Chunk,
+        cutoffs: &Cutoffs,
+    ) -> (Ranges, Self) {
+        let mut ranges = Ranges {
+            least: [u8::MAX; BOX_SEGMENTS],
+            greatest: [0; BOX_SEGMENTS],
+            greatest_slack: 0,
+            bounded: true,
+        };
+        let mut leaf = Self { boxed: [[0; LEAF]; BOX_SEGMENTS], slacks: [0; LEAF], halves: [0; LEAF] };
+        for (record, &place) in places.iter().enumerate() {
+            for (segment, &count) in boxed[place as usize].iter().enumerate() {
+                leaf.boxed[segment][record] = count;
+                ranges.least[segment] = ranges.least[segment].min(count);
+                ranges.greatest[segment] = ranges.greatest[segment].max(count);
+            }
+            let slack = cutoffs.slack(chunk.count((number * LEAF + record) as u32));
+            ranges.bounded &= slack <= MAX_SLACK;
+            leaf.slacks[record] = slack.min(MAX_SLACK) as u8;
+            ranges.greatest_slack = ranges.greatest_slack.max(leaf.slacks[record]);
+        }
+        (ranges, leaf)
+    }
+}

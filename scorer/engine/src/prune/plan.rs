@@ -1,0 +1,252 @@
+use std::fmt;
+
+use super::counting::Counting;
+use super::leaves::{BOX_SEGMENTS, MAX_SLACK};
+use super::segments::{Effort, Segments};
+use crate::kernel::Kernel;
+use crate::linkage::Linkage;
+use crate::threshold::Cutoffs;
+use crate::{EncodingSource, Error};
+
+/// Records, of all data sets together, from which the segments are learnt and the costs estimated.
+const SAMPLE: usize = 3000;
+/// Fewer comparisons are made sooner than the segments are learnt.
+const LEAST_COMPARISONS: u64 = 1_500_000_000;
+/// Pruning has to be expected to be this much faster, as an estimate may be wrong.
+const LEAST_GAIN: f64 = 1.2;
+/// The share of the records with more slack than the bounds can take, above which they are not worth it.
+const MOST_UNBOUNDED: f64 = 0.01;
+/// Of a share of candidates above this more segments are worth their time, and below that fewer are enough.
+const VERY_MANY_CANDIDATES: f64 = 0.06;
+const MANY_CANDIDATES: f64 = 0.005;
+const FEW_CANDIDATES: f64 = 0.00005;
+
+/// The environment variable that decides instead of the estimate: `dense` or `pruned`.
+const VARIABLE: &str = "LINKAGE_PLAN";
+
+/// How the pairs are found. Decides about the time alone: all plans find the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Plan {
+    /// Every pair is compared.
+    #[default]
+    Dense,
+    /// Every pair is compared, as leaving some out would not pay; of an estimated share of the pairs that many would
+    /// have remained.
+    NotWorthPruning {
+        /// Share of the pairs that would have remained, or 1 where the bounds cannot tell.
+        candidates: f64,
+    },
+    /// Pairs are left out whose segment counts differ too much.
+    Pruned {
+        /// Segments of the encodings.
+        segments: usize,
+        /// Estimated share of the pairs that remain.
+        candidates: f64,
+    },
+}
+
+impl Plan {
+    /// One word for metrics and logs: `dense` or `pruned`.
+    pub fn name(self) -> &'static str {
+        if matches!(self, Self::Pruned { .. }) { "pruned" } else { "dense" }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dense => write!(f, "dense: every pair is compared"),
+            Self::NotWorthPruning { candidates } => write!(
+                f,
+                "dense: every pair is compared, as segment counts would leave {:.3} % of them to compare",
+                candidates * 100.0
+            ),
+            Self::Pruned { segments, candidates } => write!(
+                f,
+                "pruned: {segments} segment counts are expected to leave {:.4} % of the pairs to compare",
+                candidates * 100.0
+            ),
+        }
+    }
+}
+
+/// The divisions of the bits that a pruned plan uses.
+#[derive(Clone, Debug)]
+pub(crate) struct Pruning {
+    /// By which records are put into leaves.
+    pub(super) boxes: Segments,
+    /// By which single pairs are left out.
+    pub(super) segments: Segments,
+}
+
+/// What is asked for by the environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forced {
+    Dense,
+    Pruned,
+}
+
+/// The plan that the environment asks for; None to decide by the estimate.
+///
+/// # Errors
+/// The variable names none.
+pub(crate) fn forced() -> Result<Option<Forced>, Error> {
+    match std::env::var(VARIABLE).ok().as_deref() {
+        None | Some("" | "auto") => Ok(None),
+        Some("dense") => Ok(Some(Forced::Dense)),
+        Some("pruned") => Ok(Some(Forced::Pruned)),
+        Some(other) => Err(Error::Plan(other.to_owned())),
+    }
+}
+
+/// Nanoseconds for a pair, as measured on one core of a Zen 4; only their ratios matter.
+struct Costs {
+    /// For each word of the encodings, comparing all pairs.
+    word: f64,
+    /// For each segment.
+    segment: f64,
+    /// For comparing a pair that remains.
+    candidate: f64,
+}
+
+impl Costs {
+    fn of(kernel: Kernel) -> Self {
+        match kernel.name() {
+            "avx512" => Self { word: 0.054, segment: 0.0054, candidate: 2.7 },
+            "avx512bw" | "avx2" => Self { word: 0.15, segment: 0.012, candidate: 6.0 },
+            "popcnt" => Self { word: 0.25, segment: 0.03, candidate: 6.0 },
+            _ => Self { word: 0.5, segment: 0.03, candidate: 12.0 },
+        }
+    }
+
+    fn dense(&self, width: usize) -> f64 {
+        self.word * width as f64
+    }
+
+    fn pruned(&self, segments: usize, candidates: f64) -> f64 {
+        // what the boxes of leaves leave out is not counted on
+        self.segment * (segments + BOX_SEGMENTS / 2) as f64 + self.candidate * candidates
+    }
+}
+
+/// The cheapest plan for the data, the threshold and the processor.
+///
+/// # Errors
+/// When records cannot be read.
+pub(crate) fn choose(
+    linkage: &Linkage<'_>,
+    kernel: Kernel,
+    cutoffs: &Cutoffs,
+    forced: Option<Forced>,
+) -> Result<(Plan, Option<Pruning>), Error> {
+    if forced == Some(Forced::Dense) || (forced.is_none() && linkage.comparisons()? < LEAST_COMPARISONS) {
+        return Ok((Plan::Dense, None));
+    }
+    let width = linkage.encoding_bytes() / 8;
+    let samples = sample(linkage)?;
+    let all = samples.concat();
+    if all.is_empty() {
+        return Ok((Plan::Dense, None));
+    }
+    let unbounded = all.chunks_exact(width).filter(|words| slack(words, cutoffs) > MAX_SLACK).count();
+    if forced.is_none() && unbounded as f64 > MOST_UNBOUNDED * (all.len() / width) as f64 {
+        return Ok((Plan::NotWorthPruning { candidates: 1.0 }, None));
+    }
+    let costs = Costs::of(kernel);
+    let is_worth_it = |segments, candidates| {
+        forced.is_some() || costs.pruned(segments, candidates) * LEAST_GAIN <= costs.dense(width)
+    };
+    // random-like encodings are told from others at once
+    let (segments, candidates) = learn::<48, 6>(&samples, &all, width, cutoffs, Effort::LITTLE);
+    if !is_worth_it(segments.segments, candidates) {
+        return Ok((Plan::NotWorthPruning { candidates }, None));
+    }
+    let (boxes, (segments, candidates)) = rayon::join(
+        || Segments::learn::<BOX_SEGMENTS>(&all, width, Effort::FULL),
+        || best_segments(&samples, &all, width, cutoffs),
+    );
+    if !is_worth_it(segments.segments, candidates) {
+        return Ok((Plan::NotWorthPruning { candidates }, None));
+    }
+    let plan = Plan::Pruned { segments: segments.segments, candidates };
+    Ok((plan, Some(Pruning { boxes, segments })))
+}
+
+/// As few segments as are enough, and the share of the pairs that they leave.
+fn best_segments(samples: &[Vec<u64>], all: &[u64], width: usize, cutoffs: &Cutoffs) -> (Segments, f64) {
+    let (segments, candidates) = learn::<24, 3>(samples, all, width, cutoffs, Effort::FULL);
+    if candidates > VERY_MANY_CANDIDATES {
+        learn::<48, 6>(samples, all, width, cutoffs, Effort::FULL)
+    } else if candidates > MANY_CANDIDATES {
+        learn::<32, 4>(samples, all, width, cutoffs, Effort::FULL)
+    } else if candidates < FEW_CANDIDATES {
+        learn::<16, 2>(samples, all, width, cutoffs, Effort::FULL)
+    } else {
+        (segments, candidates)
+    }
+}
+
+fn learn<const SEGMENTS: usize, const WORDS: usize>(
+    samples: &[Vec<u64>],
+    all: &[u64],
+    width: usize,
+    cutoffs: &Cutoffs,
+    effort: Effort,
+) -> (Segments, f64) {
+    let segments = Segments::learn::<SEGMENTS>(all, width, effort);
+    let candidates = candidates::<WORDS>(samples, width, &segments, cutoffs);
+    (segments, candidates)
+}
+
+/// Records of each data set, evenly spread.
+fn sample(linkage: &Linkage<'_>) -> Result<Vec<Vec<u64>>, Error> {
+    let share = SAMPLE / linkage.sources.len().max(1);
+    let read = |(dataset, source): (usize, &&dyn EncodingSource)| {
+        let records = source.records();
+        let sampled = (share as u32).clamp(1, records.max(1)).min(records);
+        let place = |i: u32| (u64::from(i) * u64::from(records) / u64::from(sampled)) as u32;
+        let places: Vec<u32> = (0..sampled).map(place).collect();
+        let mut words = Vec::new();
+        source.gather(&places, &mut words).map_err(|source| Error::Read { dataset, source })?;
+        Ok(words)
+    };
+    linkage.sources.iter().enumerate().map(read).collect()
+}
+
+/// The share of the sampled pairs that the segment counts leave.
+fn candidates<const WORDS: usize>(
+    samples: &[Vec<u64>],
+    width: usize,
+    segments: &Segments,
+    cutoffs: &Cutoffs,
+) -> f64 {
+    let counting = Counting::<WORDS>::new(segments);
+    let counted: Vec<Vec<_>> = samples
+        .iter()
+        .map(|words| {
+            words.chunks_exact(width).map(|words| (counting.count(words), slack(words, cutoffs))).collect()
+        })
+        .collect();
+    let (mut pairs, mut left) = (0u64, 0u64);
+    for (dataset, rows) in counted.iter().enumerate() {
+        for columns in &counted[dataset + 1..] {
+            for (a, slack_a) in rows {
+                for (b, slack_b) in columns {
+                    let distance: u32 = a
+                        .as_flattened()
+                        .iter()
+                        .zip(b.as_flattened())
+                        .map(|(a, b)| u32::from(a.abs_diff(*b)))
+                        .sum();
+                    pairs += 1;
+                    left += u64::from(distance <= slack_a + slack_b);
+                }
+            }
+        }
+    }
+    left as f64 / pairs.max(1) as f64
+}
+
+fn slack(words: &[u64], cutoffs: &Cutoffs) -> u32 {
+    cutoffs.slack(words.iter().map(|word| word.count_ones()).sum())
+}

@@ -1,0 +1,67 @@
+//! The pruned plan against the definition.
+
+use proptest::prelude::*;
+
+use super::leaves::Leaves;
+use super::plan::{Forced, Pruning};
+use super::segments::{Effort, Segments};
+use crate::pairs::Pair;
+use crate::tests::{as_sources, datasets, encodings, expected};
+use crate::threshold::Cutoffs;
+use crate::*;
+
+/// Two data sets in leaves.
+pub(crate) fn leaves(
+    sets: &[Vec<u64>],
+    width: usize,
+    segments: usize,
+    cutoffs: &Cutoffs,
+) -> (Leaves, Leaves) {
+    let learnt = match segments {
+        16 => Segments::learn::<16>(&sets.concat(), width, Effort::LITTLE),
+        24 => Segments::learn::<24>(&sets.concat(), width, Effort::LITTLE),
+        32 => Segments::learn::<32>(&sets.concat(), width, Effort::LITTLE),
+        _ => Segments::learn::<48>(&sets.concat(), width, Effort::LITTLE),
+    };
+    let pruning =
+        Pruning { boxes: Segments::learn::<8>(&sets.concat(), width, Effort::LITTLE), segments: learnt };
+    let load = |words: &Vec<u64>| {
+        let source = Encodings::new(words.clone(), width * 8).unwrap();
+        let mut leaves = Leaves::default();
+        leaves.load(&source, 0..source.records(), &pruning, cutoffs).unwrap();
+        leaves
+    };
+    (load(&sets[0]), load(&sets[1]))
+}
+
+fn pruned(sources: &[&dyn EncodingSource], threshold: f64, shards: u32, memory: usize) -> (u64, Vec<Pair>) {
+    let (meter, mut comparisons, mut pairs) = (Meter::default(), 0, Vec::new());
+    for shard in 0..shards {
+        let linkage = Linkage::new(sources, Threshold::new(threshold).unwrap()).unwrap();
+        let linkage = linkage.shard(Shard::new(shard, shards).unwrap()).memory(memory);
+        comparisons += linkage.run_as(Some(Forced::Pruned), &meter, &mut pairs).unwrap().comparisons;
+    }
+    assert_eq!(meter.comparisons(), comparisons);
+    pairs.sort();
+    (comparisons, pairs)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn finds_the_same_pairs_as_the_definition(
+        seed: u64,
+        records in prop::collection::vec(0..300u32, 2..4),
+        width in prop::sample::select(vec![1, 2, 3, 8, 16, 17, 32]),
+        threshold in prop::sample::select(vec![0.3, 0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
+        shards in 1..4u32,
+        memory in prop::sample::select(vec![20_000, 1 << 22]),
+    ) {
+        let sets = encodings(datasets(seed, &records, width), width);
+        prop_assert_eq!(
+            pruned(&as_sources(&sets), threshold, shards, memory),
+            expected(&sets, threshold, None)
+        );
+    }
+}
