@@ -3,7 +3,7 @@
 //! Written for whatever vectors the compiler may use; compiled for each instruction set.
 
 use super::Hit;
-use crate::prune::{BOX_SEGMENTS, LEAF, Leaf};
+use crate::prune::{BOX_SEGMENTS, LEAF, Leaf, Ranges};
 
 /// Stands for a width that is only known at run time.
 const ANY: usize = 0;
@@ -11,10 +11,24 @@ const ANY: usize = 0;
 /// For each record of one leaf the records of another one that may match it, a bit each.
 pub(super) type Candidates = [u64; LEAF];
 
-/// The two steps that take most of the time.
+/// The steps that take most of the time.
 pub(super) trait Instructions: Copy {
-    /// Fills in the candidates of some records of the first leaf, those whose bit is set, among all of the second.
-    fn find(self, rows: &Leaf<'_>, among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates);
+    /// The records of a leaf whose counts are near enough to the range of another one's, a bit each.
+    ///
+    /// What is left of the slacks, less the distance, is at least 0 for those, and at most the sum of the greatest
+    /// slacks. All is done modulo 256: a record that is further away may look near, but none that is near looks far.
+    fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64;
+
+    /// Fills in the candidates of some records of the first leaf, those whose bit is set, among some of the second.
+    /// Gives those back that have any.
+    fn find(
+        self,
+        rows: &Leaf<'_>,
+        among_rows: u64,
+        columns: &Leaf<'_>,
+        among_columns: u64,
+        candidates: &mut Candidates,
+    ) -> u64;
 
     /// The number of bits set in both of two encodings.
     fn common(self, a: &[u64], b: &[u64]) -> u32;
@@ -33,59 +47,36 @@ pub(super) fn score_leaves(
         let all = [of(columns.ones.len()); LEAF];
         return verify(&rows, &columns, of(rows.ones.len()), &all, cutoffs, by, |hit| hits.push(hit));
     }
-    let near_rows = near(&rows, &columns);
+    let near_rows = by.near(&rows, &columns) & of(rows.ones.len());
     if near_rows == 0 {
         return;
     }
-    let near_columns = near(&columns, &rows);
+    let near_columns = by.near(&columns, &rows) & of(columns.ones.len());
+    if near_columns == 0 {
+        return;
+    }
     let mut candidates = [0; LEAF];
     // each record that is broadcast costs as much as all of the others together
     if near_rows.count_ones() <= near_columns.count_ones() {
-        by.find(&rows, near_rows, &columns, &mut candidates);
-        candidates.iter_mut().for_each(|columns| *columns &= near_columns);
-        verify(&rows, &columns, near_rows, &candidates, cutoffs, by, |hit| hits.push(hit));
+        let found = by.find(&rows, near_rows, &columns, near_columns, &mut candidates);
+        verify(&rows, &columns, found, &candidates, cutoffs, by, |hit| hits.push(hit));
     } else {
-        by.find(&columns, near_columns, &rows, &mut candidates);
-        candidates.iter_mut().for_each(|rows| *rows &= near_rows);
-        verify(
-            &columns,
-            &rows,
-            near_columns,
-            &candidates,
-            cutoffs,
-            by,
-            |Hit { row, column, intersection }| {
-                hits.push(Hit { row: column, column: row, intersection });
-            },
-        );
+        let found = by.find(&columns, near_columns, &rows, near_rows, &mut candidates);
+        verify(&columns, &rows, found, &candidates, cutoffs, by, |Hit { row, column, intersection }| {
+            hits.push(Hit { row: column, column: row, intersection });
+        });
     }
 }
 
-/// The records of a leaf whose counts are near enough to the range of another one's.
-///
-/// What is left of the slacks, less the distance, is at least 0 for those, and at most the sum of the greatest slacks.
-/// All is done modulo 256: a record that is further away may look near, but none that is near looks far.
+/// What is left of the greatest slack of a leaf before the distances from its ranges are taken off; modulo 256. A
+/// distance is `max(count, greatest) − min(count, least) − (greatest − least)`, and this has the last part in it.
 #[inline(always)]
-fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
-    let mut left = *leaf.slacks;
-    // The distance to a range is max(count, greatest) − min(count, least) − (greatest − least).
-    let mut start = other.ranges.greatest_slack;
-    for segment in 0..BOX_SEGMENTS {
-        start = start.wrapping_add(other.ranges.greatest[segment] - other.ranges.least[segment]);
-    }
-    for left in &mut left {
-        *left = left.wrapping_add(start);
-    }
-    for segment in 0..BOX_SEGMENTS {
-        let (least, greatest) = (other.ranges.least[segment], other.ranges.greatest[segment]);
-        for (left, &count) in left.iter_mut().zip(&leaf.boxed[segment]) {
-            *left = left.wrapping_sub(count.max(greatest) - count.min(least));
-        }
-    }
-    at_most(&left, leaf.ranges.greatest_slack + other.ranges.greatest_slack) & of(leaf.ones.len())
+pub(super) fn start(ranges: &Ranges) -> u8 {
+    let extents = ranges.greatest.iter().zip(&ranges.least).map(|(greatest, least)| greatest - least);
+    extents.fold(ranges.greatest_slack, u8::wrapping_add)
 }
 
-/// The most that is left of the slacks of any pair, halved: see [`near`].
+/// The most that is left of the slacks of any pair, halved: see [`Instructions::near`].
 #[inline(always)]
 pub(super) fn most_left(a: &Leaf<'_>, b: &Leaf<'_>) -> u8 {
     // each of the halves may have been rounded up
@@ -97,14 +88,36 @@ pub(super) fn most_left(a: &Leaf<'_>, b: &Leaf<'_>) -> u8 {
 pub(super) struct Plainly;
 
 impl Instructions for Plainly {
-    /// With `|x − y| = 2·max(x, y) − x − y`, the counts' differences are within the slacks when the sum of the greater
-    /// counts is at most that of the halves. Modulo 256, as in [`near`].
     #[inline(always)]
-    fn find(self, rows: &Leaf<'_>, mut among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates) {
+    fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
+        let mut left = *leaf.slacks;
+        let start = start(other.ranges);
+        for left in &mut left {
+            *left = left.wrapping_add(start);
+        }
+        for segment in 0..BOX_SEGMENTS {
+            let (least, greatest) = (other.ranges.least[segment], other.ranges.greatest[segment]);
+            for (left, &count) in left.iter_mut().zip(&leaf.boxed[segment]) {
+                *left = left.wrapping_sub(count.max(greatest) - count.min(least));
+            }
+        }
+        at_most(&left, leaf.ranges.greatest_slack + other.ranges.greatest_slack)
+    }
+
+    /// With `|x − y| = 2·max(x, y) − x − y`, the counts' differences are within the slacks when the sum of the greater
+    /// counts is at most that of the halves. Modulo 256, as in `near`.
+    #[inline(always)]
+    fn find(
+        self,
+        rows: &Leaf<'_>,
+        among_rows: u64,
+        columns: &Leaf<'_>,
+        among_columns: u64,
+        candidates: &mut Candidates,
+    ) -> u64 {
         let most = most_left(rows, columns);
-        while among_rows != 0 {
-            let row = among_rows.trailing_zeros() as usize;
-            among_rows &= among_rows - 1;
+        let mut found = 0;
+        for row in bits(among_rows) {
             let mut left = *columns.halves;
             for left in &mut left {
                 *left = left.wrapping_add(rows.halves[row]);
@@ -115,8 +128,10 @@ impl Instructions for Plainly {
                     *left = left.wrapping_sub(column.max(count));
                 }
             }
-            candidates[row] = at_most(&left, most);
+            candidates[row] = at_most(&left, most) & among_columns;
+            found |= u64::from(candidates[row] != 0) << row;
         }
+        found
     }
 
     #[inline(always)]
@@ -140,6 +155,16 @@ fn at_most(values: &[u8; LEAF], most: u8) -> u64 {
         mask |= gathered << (8 * i);
     }
     mask
+}
+
+/// The places of the bits that are set.
+#[inline(always)]
+pub(super) fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (set != 0).then(|| set.trailing_zeros() as usize);
+        set &= set.wrapping_sub(1);
+        place
+    })
 }
 
 /// The lowest bits set, one for each of so many records.
@@ -171,22 +196,17 @@ fn verify(
 fn verify_sized<const WIDTH: usize>(
     rows: &Leaf<'_>,
     columns: &Leaf<'_>,
-    mut among_rows: u64,
+    among_rows: u64,
     candidates: &Candidates,
     cutoffs: &[u32],
     by: impl Instructions,
     mut hit: impl FnMut(Hit),
 ) {
     let width = if WIDTH == ANY { rows.words.len() / rows.ones.len() } else { WIDTH };
-    while among_rows != 0 {
-        let row = among_rows.trailing_zeros() as usize;
-        among_rows &= among_rows - 1;
+    for row in bits(among_rows) {
         let row_words = &rows.words[row * width..][..width];
         let cutoffs = &cutoffs[rows.ones[row] as usize..];
-        let mut candidates = candidates[row];
-        while candidates != 0 {
-            let column = candidates.trailing_zeros() as usize;
-            candidates &= candidates - 1;
+        for column in bits(candidates[row]) {
             let intersection = by.common(row_words, &columns.words[column * width..][..width]);
             if intersection >= cutoffs[columns.ones[column] as usize] {
                 hit(Hit { row: row as u32, column: column as u32, intersection });

@@ -2,13 +2,13 @@
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmple_epu8_mask, _mm512_loadu_si512,
-    _mm512_max_epu8, _mm512_popcnt_epi64, _mm512_reduce_add_epi64, _mm512_set1_epi8, _mm512_setzero_si512,
-    _mm512_sub_epi8,
+    _mm512_max_epu8, _mm512_min_epu8, _mm512_popcnt_epi64, _mm512_reduce_add_epi64, _mm512_set1_epi8,
+    _mm512_setzero_si512, _mm512_sub_epi8,
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, Plainly, most_left, score_leaves};
-use crate::prune::{LEAF, Leaf};
+use super::leaves::{Candidates, Instructions, Plainly, bits, most_left, score_leaves, start};
+use crate::prune::{BOX_SEGMENTS, LEAF, Leaf};
 
 /// Proof that the processor has AVX-512 with BW, VL, and VPOPCNTDQ.
 #[derive(Clone, Copy, Debug)]
@@ -40,15 +40,29 @@ impl LeavesAvx512 {
 impl Instructions for LeavesAvx512 {
     #[inline(always)]
     #[allow(unsafe_code)]
-    fn find(self, rows: &Leaf<'_>, among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates) {
+    fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
+        // SAFETY: as above.
+        unsafe { near(leaf, other) }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn find(
+        self,
+        rows: &Leaf<'_>,
+        among_rows: u64,
+        columns: &Leaf<'_>,
+        among_columns: u64,
+        candidates: &mut Candidates,
+    ) -> u64 {
         // SAFETY: as above.
         unsafe {
             match rows.counts.len() {
-                16 => find::<2, 1>(rows, among_rows, columns, candidates),
-                24 => find::<3, 1>(rows, among_rows, columns, candidates),
-                32 => find::<2, 2>(rows, among_rows, columns, candidates),
-                48 => find::<3, 2>(rows, among_rows, columns, candidates),
-                _ => Plainly.find(rows, among_rows, columns, candidates),
+                16 => find::<2, 1>(rows, among_rows, columns, among_columns, candidates),
+                24 => find::<3, 1>(rows, among_rows, columns, among_columns, candidates),
+                32 => find::<2, 2>(rows, among_rows, columns, among_columns, candidates),
+                48 => find::<3, 2>(rows, among_rows, columns, among_columns, candidates),
+                _ => Plainly.find(rows, among_rows, columns, among_columns, candidates),
             }
         }
     }
@@ -66,6 +80,21 @@ fn score(find: LeavesAvx512, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32],
     score_leaves(rows, columns, cutoffs, find, hits);
 }
 
+/// See [`Instructions::near`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
+    let broadcast = |value: u8| _mm512_set1_epi8(value.cast_signed());
+    let mut left = _mm512_add_epi8(load(leaf.slacks), broadcast(start(other.ranges)));
+    for segment in 0..BOX_SEGMENTS {
+        let counts = load(&leaf.boxed[segment]);
+        let greatest = _mm512_max_epu8(counts, broadcast(other.ranges.greatest[segment]));
+        let least = _mm512_min_epu8(counts, broadcast(other.ranges.least[segment]));
+        left = _mm512_add_epi8(_mm512_sub_epi8(left, greatest), least);
+    }
+    _mm512_cmple_epu8_mask(left, broadcast(leaf.ranges.greatest_slack + other.ranges.greatest_slack))
+}
+
 /// The segments in eights, so many at a time as registers hold; what is left of each record's halves after one part
 /// is in memory until the next one.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
@@ -73,18 +102,17 @@ fn find<const EIGHTS: usize, const PARTS: usize>(
     rows: &Leaf<'_>,
     among_rows: u64,
     columns: &Leaf<'_>,
+    among_columns: u64,
     candidates: &mut Candidates,
-) {
+) -> u64 {
+    let mut found = 0;
     let most = _mm512_set1_epi8(most_left(rows, columns).cast_signed());
     let mut lefts = [_mm512_setzero_si512(); LEAF];
     let parts = in_parts::<EIGHTS>(rows).iter().zip(in_parts::<EIGHTS>(columns));
     for (part, (row_counts, column_counts)) in parts.enumerate() {
         let counts = Counts::load(column_counts);
         let halves = load(columns.halves);
-        let mut rows_to_do = among_rows;
-        while rows_to_do != 0 {
-            let row = rows_to_do.trailing_zeros() as usize % LEAF;
-            rows_to_do &= rows_to_do - 1;
+        for row in bits(among_rows) {
             let left = if PARTS == 1 || part == 0 {
                 _mm512_add_epi8(halves, _mm512_set1_epi8(rows.halves[row].cast_signed()))
             } else {
@@ -92,12 +120,15 @@ fn find<const EIGHTS: usize, const PARTS: usize>(
             };
             let left = _mm512_sub_epi8(left, counts.greater(row_counts, row));
             if PARTS == 1 || part + 1 == PARTS {
-                candidates[row] = _mm512_cmple_epu8_mask(left, most);
+                let among = _mm512_cmple_epu8_mask(left, most) & among_columns;
+                candidates[row] = among;
+                found |= u64::from(among != 0) << row;
             } else {
                 lefts[row] = left;
             }
         }
     }
+    found
 }
 
 /// The counts of 64 records, by eights of segments.

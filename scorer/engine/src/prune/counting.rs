@@ -14,7 +14,7 @@ pub(super) struct Counting<const WORDS: usize> {
 
 impl<const WORDS: usize> Counting<WORDS> {
     pub(super) fn new(segments: &Segments) -> Self {
-        debug_assert_eq!(segments.segments, WORDS * COUNTS);
+        debug_assert_eq!(segments.segments.div_ceil(COUNTS), WORDS);
         let words = segments.bits.chunks(64);
         let table = words.map(|bits| {
             let mut table = [[[0; WORDS]; 1 << NIBBLE]; 64 / NIBBLE];
@@ -32,7 +32,7 @@ impl<const WORDS: usize> Counting<WORDS> {
         Self { table: table.collect() }
     }
 
-    /// The segment counts of one record. No byte overflows into the next: a segment has at most 255 bits.
+    /// The segment counts of one record, and 0 for each that there is no segment for. No byte overflows into the next: a segment has at most 255 bits.
     pub(super) fn count(&self, record: &[u64]) -> [[u8; COUNTS]; WORDS] {
         let mut counts = [0u64; WORDS];
         for (&word, table) in record.iter().zip(&self.table) {

@@ -1,5 +1,5 @@
-use std::io;
 use std::ops::Range;
+use std::{array, io};
 
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
@@ -13,8 +13,9 @@ use crate::threshold::Cutoffs;
 
 /// Records of a leaf: as many as there are bytes in the widest register.
 pub(crate) const LEAF: usize = 64;
-/// Segments by which records are put into leaves.
-pub(crate) const BOX_SEGMENTS: usize = 8;
+/// Segments by which records are put into leaves. More of them would tell single pairs apart better, but not leaves:
+/// each is halved fewer times.
+pub(crate) const BOX_SEGMENTS: usize = 5;
 /// The most slack of a record, so that the sum of two fits into a byte.
 pub(crate) const MAX_SLACK: u32 = 127;
 
@@ -45,6 +46,16 @@ pub(crate) struct Ranges {
 }
 
 impl Ranges {
+    /// What holds the records of several leaves; None of no leaves.
+    pub(super) fn around(leaves: &[Self]) -> Option<Self> {
+        leaves.iter().copied().reduce(|a, b| Self {
+            least: array::from_fn(|segment| a.least[segment].min(b.least[segment])),
+            greatest: array::from_fn(|segment| a.greatest[segment].max(b.greatest[segment])),
+            greatest_slack: a.greatest_slack.max(b.greatest_slack),
+            bounded: a.bounded && b.bounded,
+        })
+    }
+
     /// Whether the counts are too far from those of another leaf for any records to match.
     pub(super) fn are_far_from(&self, other: &Self) -> bool {
         let mut distance = 0;
@@ -109,10 +120,13 @@ impl Leaves {
         cutoffs: &Cutoffs,
     ) -> io::Result<()> {
         self.chunk.load(source, records)?;
-        let boxes = Counting::<{ BOX_SEGMENTS / 8 }>::new(&pruning.boxes);
+        let boxes = Counting::<1>::new(&pruning.boxes);
         let width = self.chunk.width();
-        let boxed: Vec<_> =
-            self.chunk.words().par_chunks_exact(width).map(|words| boxes.count(words)[0]).collect();
+        let boxed = |words: &[u64]| {
+            let [counts] = boxes.count(words);
+            array::from_fn(|segment| counts[segment])
+        };
+        let boxed: Vec<[u8; BOX_SEGMENTS]> = self.chunk.words().par_chunks_exact(width).map(boxed).collect();
         let fits = |&place: &u32| cutoffs.slack(self.chunk.count(place)) <= MAX_SLACK;
         let (mut places, unbounded): (Vec<u32>, Vec<u32>) = (0..boxed.len() as u32).partition(fits);
         tree::order(&boxed, &mut places);

@@ -28,7 +28,7 @@ mod run;
 mod segments;
 mod tree;
 
-pub(super) use leaves::{BOX_SEGMENTS, LEAF, Leaf};
+pub(super) use leaves::{BOX_SEGMENTS, LEAF, Leaf, Ranges};
 pub use plan::Plan;
 pub(super) use plan::{Forced, choose, forced};
 pub(super) use run::run_pruned;

@@ -162,7 +162,7 @@ pub(crate) fn choose(
         return Ok((Plan::NotWorthPruning { candidates }, None));
     }
     let (boxes, (segments, candidates)) = rayon::join(
-        || Segments::learn::<BOX_SEGMENTS>(&all, width, Effort::FULL),
+        || Segments::learn::<BOX_SEGMENTS>(&all, width, cutoffs, Effort::FULL),
         || best_segments(&samples, &all, width, cutoffs),
     );
     if !is_worth_it(segments.segments, candidates) {
@@ -193,7 +193,7 @@ fn learn<const SEGMENTS: usize, const WORDS: usize>(
     cutoffs: &Cutoffs,
     effort: Effort,
 ) -> (Segments, f64) {
-    let segments = Segments::learn::<SEGMENTS>(all, width, effort);
+    let segments = Segments::learn::<SEGMENTS>(all, width, cutoffs, effort);
     let candidates = candidates::<WORDS>(samples, width, &segments, cutoffs);
     (segments, candidates)
 }

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::leaves::Leaves;
+use super::leaves::{Leaves, Ranges};
 use super::plan::Pruning;
 use crate::Error;
 use crate::dense::{self, Pass};
@@ -47,8 +47,12 @@ fn run_leaves(
     executor.run(row_tiles * column_tiles, |task, hits: &mut Vec<Hit>, pairs| {
         let (row_tile, column_tile) = in_bands(task, row_tiles, column_tiles);
         let (row_leaves, column_leaves) = (tile(row_tile, rows.len()), tile(column_tile, columns.len()));
+        let row_ranges = Ranges::around(&rows.ranges()[row_leaves.clone()]);
         for column_leaf in column_leaves.clone() {
             let other = columns.leaf(column_leaf);
+            if row_ranges.is_none_or(|ranges| ranges.are_far_from(other.ranges)) {
+                continue;
+            }
             for row_leaf in row_leaves.clone() {
                 if rows.ranges()[row_leaf].are_far_from(other.ranges) {
                     continue;

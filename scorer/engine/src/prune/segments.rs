@@ -3,20 +3,27 @@
 use rand::rngs::ChaCha20Rng;
 use rand::{RngExt, SeedableRng};
 
+use crate::threshold::Cutoffs;
+
 /// How much time to take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
-    /// Pairs of sampled records by which a division is judged; less than an i16 holds.
+    /// Pairs of sampled records by which a division is judged.
     pairs: usize,
-    /// How often all bits are gone through.
-    sweeps: usize,
+    /// How often all bits are gone through with all pairs counting the same.
+    even_sweeps: usize,
+    /// And after that with those counting most that are the hardest to tell apart.
+    weighted_sweeps: usize,
 }
+
+/// The most that a pair counts. All pairs together are less than an i16 holds.
+const MOST_WEIGHT: i16 = 8;
 
 impl Effort {
     /// Tells whether there is anything to learn, in a tenth of the time.
-    pub(super) const LITTLE: Self = Self { pairs: 1000, sweeps: 1 };
+    pub(super) const LITTLE: Self = Self { pairs: 1000, even_sweeps: 1, weighted_sweeps: 0 };
     /// More of either changes next to nothing.
-    pub(super) const FULL: Self = Self { pairs: 4000, sweeps: 4 };
+    pub(super) const FULL: Self = Self { pairs: 4000, even_sweeps: 2, weighted_sweeps: 2 };
 }
 
 /// So that a count fits into a byte.
@@ -31,93 +38,141 @@ pub(super) struct Segments {
     pub bits: Vec<Option<(u8, bool)>>,
 }
 
-/// The pairs in which a bit differs: their numbers, and 1 or −1 for who has it.
-type Differences = Vec<Vec<(u32, i16)>>;
+/// A pair in which a bit differs, and 1 or −1 for which of the two records has it.
+type Difference = (u32, i16);
+
+/// What a division into `SEGMENTS` is learnt from, and the division so far.
+struct Learner<const SEGMENTS: usize> {
+    /// By bit.
+    differences: Vec<Vec<Difference>>,
+    /// For each pair the sum of the slacks.
+    slacks: Vec<u32>,
+    /// For each pair the difference of each count.
+    sums: Vec<[i16; SEGMENTS]>,
+    /// For each pair how much it counts.
+    weights: Vec<i16>,
+    /// For each bit its segment and sign; a sign of 0 when there was no segment left for it.
+    places: Vec<(usize, i16)>,
+    /// Bits of each segment.
+    sizes: [usize; SEGMENTS],
+}
 
 impl Segments {
-    /// A division into `SEGMENTS` that makes the mean sum of the counts' differences large, for encodings like those
-    /// of the sample. Bit after bit is moved to where that sum gains most, until little moves.
-    pub(super) fn learn<const SEGMENTS: usize>(sample: &[u64], width: usize, effort: Effort) -> Self {
-        let mut random = ChaCha20Rng::seed_from_u64(SEGMENTS as u64);
-        let differences = differences(sample, width, effort.pairs, &mut random);
-        let mut place: Vec<(usize, i16)> = Vec::with_capacity(differences.len());
-        let mut sizes = [0; SEGMENTS];
-        // for each pair the difference of each count
-        let mut sums = vec![[0i16; SEGMENTS]; effort.pairs];
-        for (bit, pairs) in differences.iter().enumerate() {
-            // in turn, so that all are of a size to begin with
-            let (segment, sign) = (bit % SEGMENTS, if random.random() { 1 } else { -1 });
-            place.push((segment, sign));
-            if sizes[segment] < MOST_BITS {
-                sizes[segment] += 1;
-                shift(&mut sums, pairs, segment, sign);
-            } else {
-                place[bit].1 = 0;
-            }
+    /// A division into `SEGMENTS` whose counts tell as many pairs of encodings like those of the sample apart as can be:
+    /// bit after bit is moved to where the sum of the counts' differences gains most.
+    ///
+    /// That sum only has to be greater than the pair's slacks, so that after some sweeps pairs count the more the nearer
+    /// they are to their slacks.
+    pub(super) fn learn<const SEGMENTS: usize>(
+        sample: &[u64],
+        width: usize,
+        cutoffs: &Cutoffs,
+        effort: Effort,
+    ) -> Self {
+        let mut learner = Learner::<SEGMENTS>::new(sample, width, cutoffs, effort.pairs);
+        for _ in 0..effort.even_sweeps {
+            learner.sweep();
         }
-        for _ in 0..effort.sweeps {
-            for (pairs, place) in differences.iter().zip(&mut place).filter(|(_, place)| place.1 != 0) {
-                let (segment, sign) = *place;
-                shift(&mut sums, pairs, segment, -sign);
-                sizes[segment] -= 1;
-                *place = best_place(&sums, pairs, &sizes);
-                sizes[place.0] += 1;
-                shift(&mut sums, pairs, place.0, place.1);
-            }
+        for _ in 0..effort.weighted_sweeps {
+            learner.weigh();
+            learner.sweep();
         }
-        let bits = place.into_iter().map(|(segment, sign)| (sign != 0).then_some((segment as u8, sign < 0)));
+        let bits = learner.places.into_iter();
+        let bits = bits.map(|(segment, sign)| (sign != 0).then_some((segment as u8, sign < 0)));
         Self { segments: SEGMENTS, bits: bits.collect() }
     }
 }
 
-fn differences(sample: &[u64], width: usize, pairs: usize, random: &mut ChaCha20Rng) -> Differences {
-    let mut differences = vec![Vec::new(); width * 64];
-    let records = sample.len() / width;
-    let record = |random: &mut ChaCha20Rng| &sample[random.random_range(0..records) * width..][..width];
-    for pair in 0..pairs as u32 {
-        let (a, b) = (record(random), record(random));
-        for (word, (&a, &b)) in a.iter().zip(b).enumerate() {
-            let mut differing = a ^ b;
-            while differing != 0 {
-                let bit = differing.trailing_zeros() as usize;
-                differing &= differing - 1;
-                differences[word * 64 + bit].push((pair, if a >> bit & 1 == 1 { 1 } else { -1 }));
+impl<const SEGMENTS: usize> Learner<SEGMENTS> {
+    /// With pairs of sampled records drawn at random, and bits in segments in turn.
+    fn new(sample: &[u64], width: usize, cutoffs: &Cutoffs, pairs: usize) -> Self {
+        let mut random = ChaCha20Rng::seed_from_u64(SEGMENTS as u64);
+        let mut learner = Self {
+            differences: vec![Vec::new(); width * 64],
+            slacks: Vec::with_capacity(pairs),
+            sums: vec![[0; SEGMENTS]; pairs],
+            weights: vec![1; pairs],
+            places: Vec::with_capacity(width * 64),
+            sizes: [0; SEGMENTS],
+        };
+        let records = sample.len() / width;
+        let record = |random: &mut ChaCha20Rng| &sample[random.random_range(0..records) * width..][..width];
+        let slack = |words: &[u64]| cutoffs.slack(words.iter().map(|word| word.count_ones()).sum());
+        for pair in 0..pairs as u32 {
+            let (a, b) = (record(&mut random), record(&mut random));
+            learner.slacks.push(slack(a) + slack(b));
+            for (word, (&a, &b)) in a.iter().zip(b).enumerate() {
+                let mut differing = a ^ b;
+                while differing != 0 {
+                    let bit = differing.trailing_zeros() as usize;
+                    differing &= differing - 1;
+                    let sign = if a >> bit & 1 == 1 { 1 } else { -1 };
+                    learner.differences[word * 64 + bit].push((pair, sign));
+                }
+            }
+        }
+        for bit in 0..width * 64 {
+            let (segment, sign) = (bit % SEGMENTS, if random.random() { 1 } else { -1 });
+            let fits = learner.sizes[segment] < MOST_BITS;
+            learner.places.push((segment, if fits { sign } else { 0 }));
+            learner.sizes[segment] += usize::from(fits);
+            learner.shift(bit, learner.places[bit]);
+        }
+        learner
+    }
+
+    /// Moves every bit to its best place.
+    fn sweep(&mut self) {
+        for bit in 0..self.places.len() {
+            let (segment, sign) = self.places[bit];
+            if sign != 0 {
+                self.shift(bit, (segment, -sign));
+                self.sizes[segment] -= 1;
+                self.places[bit] = self.best_place(bit);
+                self.sizes[self.places[bit].0] += 1;
+                self.shift(bit, self.places[bit]);
             }
         }
     }
-    differences
-}
 
-/// Adds a bit, by its sign, to the sums of a segment.
-fn shift<const SEGMENTS: usize>(
-    sums: &mut [[i16; SEGMENTS]],
-    pairs: &[(u32, i16)],
-    segment: usize,
-    sign: i16,
-) {
-    for &(pair, difference) in pairs {
-        sums[pair as usize][segment] += sign * difference;
-    }
-}
-
-/// The segment and sign with which a bit makes the fewest sums smaller. (Every sum that does not become smaller by one
-/// becomes larger by one.)
-fn best_place<const SEGMENTS: usize>(
-    sums: &[[i16; SEGMENTS]],
-    pairs: &[(u32, i16)],
-    sizes: &[usize; SEGMENTS],
-) -> (usize, i16) {
-    // no more than there are pairs, which an i16 holds
-    let (mut with, mut against) = ([0i16; SEGMENTS], [0i16; SEGMENTS]);
-    for &(pair, difference) in pairs {
-        for (segment, sum) in sums[pair as usize].iter().enumerate() {
-            let towards = sum * difference;
-            with[segment] += i16::from(towards < 0);
-            against[segment] += i16::from(towards > 0);
+    /// Adds a bit, by its sign, to the sums of a segment.
+    fn shift(&mut self, bit: usize, (segment, sign): (usize, i16)) {
+        for &(pair, difference) in &self.differences[bit] {
+            self.sums[pair as usize][segment] += sign * difference;
         }
     }
-    let free = (0..SEGMENTS).filter(|&segment| sizes[segment] < MOST_BITS);
-    let places = free.flat_map(|segment| [(with[segment], segment, 1), (against[segment], segment, -1)]);
-    // there is always a place: that which the bit has just left
-    places.min().map_or((0, 1), |(_, segment, sign)| (segment, sign))
+
+    /// The segment and sign with which a bit makes the fewest sums smaller, by weight. (Every sum that does not become
+    /// smaller by one becomes larger by one.)
+    fn best_place(&self, bit: usize) -> (usize, i16) {
+        let (mut with, mut against) = ([0i16; SEGMENTS], [0i16; SEGMENTS]);
+        for &(pair, difference) in &self.differences[bit] {
+            let weight = self.weights[pair as usize];
+            for (segment, sum) in self.sums[pair as usize].iter().enumerate() {
+                let towards = sum * difference;
+                with[segment] += if towards < 0 { weight } else { 0 };
+                against[segment] += if towards > 0 { weight } else { 0 };
+            }
+        }
+        let free = (0..SEGMENTS).filter(|&segment| self.sizes[segment] < MOST_BITS);
+        let places = free.flat_map(|segment| [(with[segment], segment, 1), (against[segment], segment, -1)]);
+        // there is always a place: that which the bit has just left
+        places.min().map_or((0, 1), |(_, segment, sign)| (segment, sign))
+    }
+
+    /// Weighs each pair by the slope of a logistic curve from its slacks on, as wide as the sums are scattered: a pair
+    /// that is told apart by far needs no more.
+    fn weigh(&mut self) {
+        let sums = |sums: &[i16; SEGMENTS]| sums.iter().map(|sum| f64::from(sum.abs())).sum::<f64>();
+        let sums: Vec<f64> = self.sums.iter().map(sums).collect();
+        let mean = sums.iter().sum::<f64>() / sums.len() as f64;
+        let variance = sums.iter().map(|sum| (sum - mean).powi(2)).sum::<f64>() / sums.len() as f64;
+        let width = variance.sqrt().max(1.0);
+        for ((weight, sum), &slack) in self.weights.iter_mut().zip(sums).zip(&self.slacks) {
+            let share = 1.0 / (1.0 + ((sum - f64::from(slack)) / width).exp());
+            // those that are not told apart yet may still be
+            let slope = (4.0 * share * (1.0 - share).max(0.25)).min(1.0);
+            *weight = (slope * f64::from(MOST_WEIGHT)).round() as i16;
+        }
+    }
 }

@@ -18,13 +18,15 @@ pub(crate) fn leaves(
     cutoffs: &Cutoffs,
 ) -> (Leaves, Leaves) {
     let learnt = match segments {
-        16 => Segments::learn::<16>(&sets.concat(), width, Effort::LITTLE),
-        24 => Segments::learn::<24>(&sets.concat(), width, Effort::LITTLE),
-        32 => Segments::learn::<32>(&sets.concat(), width, Effort::LITTLE),
-        _ => Segments::learn::<48>(&sets.concat(), width, Effort::LITTLE),
+        16 => Segments::learn::<16>(&sets.concat(), width, cutoffs, Effort::LITTLE),
+        24 => Segments::learn::<24>(&sets.concat(), width, cutoffs, Effort::LITTLE),
+        32 => Segments::learn::<32>(&sets.concat(), width, cutoffs, Effort::LITTLE),
+        _ => Segments::learn::<48>(&sets.concat(), width, cutoffs, Effort::LITTLE),
     };
-    let pruning =
-        Pruning { boxes: Segments::learn::<8>(&sets.concat(), width, Effort::LITTLE), segments: learnt };
+    let pruning = Pruning {
+        boxes: Segments::learn::<8>(&sets.concat(), width, cutoffs, Effort::LITTLE),
+        segments: learnt,
+    };
     let load = |words: &Vec<u64>| {
         let source = Encodings::new(words.clone(), width * 8).unwrap();
         let mut leaves = Leaves::default();

@@ -46,7 +46,7 @@ mod tests {
             let counts: Vec<_> =
                 (0..records).map(|i: u32| (i.wrapping_mul(0x9E37_79B9)).to_le_bytes()).collect();
             let counts: Vec<[u8; BOX_SEGMENTS]> =
-                counts.iter().map(|&[a, b, c, d]| [a, b, c, d, 0, 7, 7, a]).collect();
+                counts.iter().map(|&[a, b, c, _]| [a, b, c, 0, 7]).collect();
             let mut ordered: Vec<u32> = (0..records).collect();
             order(&counts, &mut ordered);
             ordered.sort_unstable();
