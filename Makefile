@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check test unit e2e demo bench image cluster generate format clean
+.PHONY: help setup check test unit emulated e2e demo bench image cluster generate format clean
 
 # every recipe runs with the cached tools on PATH
 ENV := source tests/setup/env.sh
@@ -25,6 +25,9 @@ check: setup ## Fast: format, clippy, licences and advisories, generated files, 
 
 unit: setup ## Unit tests alone
 	@$(ENV) && cargo test --workspace --locked
+
+emulated: ## The engine's unit tests on emulated processors: ARM, and older x86-64
+	@tests/emulated
 
 e2e: ## End-to-end tests on a cluster
 	@tests/e2e/run

@@ -396,7 +396,7 @@ def main():
     bench = Bench(arguments)
     model, flags = processor()
     kernels = bench.run([arguments.engine, "kernels"])
-    targets = instructions(kernels, flags)
+    targets = instructions(kernels["available"], flags)
 
     lines, unmeasured = [], []
     for name, measure in bench.rows():
@@ -416,7 +416,8 @@ def main():
         f"- {datetime.datetime.now().astimezone().isoformat(sep=' ', timespec='minutes')}, version {version_of_this()}",
         f"- Processor: {model}; {len(bench.cores)} core(s), load {load_before:.1f} before and "
         f"{os.getloadavg()[0]:.1f} after",
-        f"- Kernels: {', '.join(kernels)}; used: {bench.kernel or 'none'}",
+        f"- Kernels: {', '.join(kernels['available'])}; used: {bench.kernel or 'none'}",
+        f"- Kernels not tested on this processor: {', '.join(kernels['missing']) or 'none'}",
         f"- Peers: {', '.join(sorted(bench.versions)) or 'none'}",
         f"- Targets: {dict(avx512='with AVX-512 VPOPCNTDQ', avx2='with AVX2 only').get(targets, 'none for this kernel')}",
         f"- One core unless said otherwise; the fastest of {bench.sizes.repeats} runs, or of "

@@ -75,7 +75,7 @@ enum Measure {
     },
     /// The fastest that one core's registers could compare 1024 bits.
     Ceiling,
-    /// The kernels that this processor knows.
+    /// The kernels that this processor knows, and those that only others know.
     Kernels,
 }
 
@@ -115,7 +115,10 @@ fn main() -> Result<()> {
             how.run(&[&parties[0], &parties[1]], Some(&blocks))?
         }
         Measure::Ceiling => json!({ "pairs_per_second": ceiling() }),
-        Measure::Kernels => json!(linkage_engine::kernel_names()),
+        Measure::Kernels => json!({
+            "available": linkage_engine::kernel_names(),
+            "missing": linkage_engine::missing_kernel_names(),
+        }),
     };
     println!("{printed}");
     Ok(())

@@ -27,7 +27,8 @@
 //! how far it is, and cancels it.
 //!
 //! Encodings are compared by the fastest kernel that the processor knows, unless the environment variable LINKAGE_KERNEL
-//! names another one: `avx512`, `avx512bw`, `avx2`, `popcnt` or `portable`. All find the same pairs.
+//! names another one: `avx512`, `avx512bw`, `avx2` or `popcnt` on x86-64, `neon` on 64-bit ARM, and everywhere `portable`.
+//! All find the same pairs.
 
 mod blocked;
 mod blocks;
@@ -51,7 +52,7 @@ pub use encodings::{EncodingSource, Encodings, MAX_ENCODING_BYTES, MIN_ENCODING_
 pub use error::Error;
 pub use file::FileEncodings;
 #[doc(hidden)]
-pub use kernel::{kernel_names, register_ceiling};
+pub use kernel::{kernel_names, missing_kernel_names, register_ceiling};
 pub use linkage::{Linkage, Outcome};
 pub use meter::Meter;
 pub use prune::Plan;

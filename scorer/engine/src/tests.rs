@@ -28,6 +28,14 @@ pub(super) fn datasets(seed: u64, records: &[u32], width: usize) -> Vec<Vec<u64>
     records.iter().map(|&count| (0..count).flat_map(|_| record(&mut random)).collect()).collect()
 }
 
+/// So many cases, unless PROPTEST_CASES says otherwise: an emulated processor takes long.
+pub(super) fn cases(usually: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(usually),
+    }
+}
+
 /// Every pair of records that share a block (None: all), by the definition.
 pub(super) fn expected(
     sets: &[Encodings<'_>],
@@ -86,7 +94,7 @@ pub(super) fn encodings(words: Vec<Vec<u64>>, width: usize) -> Vec<Encodings<'st
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn finds_the_same_pairs_as_the_definition(

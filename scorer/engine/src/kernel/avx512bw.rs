@@ -1,6 +1,6 @@
 //! Looks up what two rows have in common with sixty-four columns: for processors with AVX-512, without VPOPCNTDQ.
 //!
-//! As [`super::avx2`] does, in registers of twice the size. There are twice as many too, which leaves room to keep the
+//! As [`super::avx2`] does (see [`super::nibbles`]), in registers of twice the size. There are twice as many too, which leaves room to keep the
 //! high halves of one sum until the next: the average of two is half of their sum, with no bit lost, and then they are
 //! shifted only once. That is one instruction of eighteen less.
 
@@ -11,8 +11,8 @@ use std::arch::x86_64::{
 };
 use std::hint::black_box;
 
-use super::avx2::{COLUMNS, LookUp, Nibbles, PLACES_AT_ONCE, Place, Sums, TABLES, Table, without_few};
-use super::avx512::Found;
+use super::found::Found;
+use super::nibbles::{COLUMNS, LookUp, Nibbles, PLACES_AT_ONCE, Place, Sums, TABLES, Table, without_few};
 use super::popcnt::Popcnt;
 use super::{Scratch, Tile};
 use crate::threshold::Cutoffs;
@@ -42,7 +42,8 @@ impl Avx512bw {
         scratch: &mut Scratch,
     ) {
         let mut found = Found { rows, columns, cutoffs, hits: &mut scratch.hits };
-        found.columns = without_few(self.0, &mut found);
+        found.columns =
+            without_few(&mut found, |rows, few, cutoffs, hits| self.0.score_tile(rows, few, cutoffs, hits));
         // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has both features.
         unsafe { score(&mut scratch.nibbles, &mut found, self) }
     }

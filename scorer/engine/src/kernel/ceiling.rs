@@ -1,11 +1,18 @@
 //! What the benchmark asks of the kernels: which ones there are, and the speed that the fastest cannot exceed.
 
-use super::Kernel;
+use super::{Kernel, NAMES};
 
 /// The kernels that this processor knows, the fastest first, as LINKAGE_KERNEL calls them.
 #[doc(hidden)]
 pub fn kernel_names() -> Vec<&'static str> {
     Kernel::available().into_iter().map(Kernel::name).collect()
+}
+
+/// The kernels that other processors know, and this one does not.
+#[doc(hidden)]
+pub fn missing_kernel_names() -> Vec<&'static str> {
+    let available = kernel_names();
+    NAMES.into_iter().filter(|name| !available.contains(name)).collect()
 }
 
 /// Does the arithmetic of so many rounds of comparisons of 1024 bits, and nothing besides: AND, VPOPCNTQ and addition,

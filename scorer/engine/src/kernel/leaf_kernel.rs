@@ -1,4 +1,6 @@
 use super::leaves::{self, Plainly};
+#[cfg(target_arch = "aarch64")]
+use super::leaves_neon::LeavesNeon;
 use super::{Hit, Kernel};
 #[cfg(target_arch = "x86_64")]
 use super::{leaves_avx512::LeavesAvx512, leaves_x86::LeavesX86};
@@ -12,6 +14,8 @@ pub(crate) enum LeafKernel {
     X86(LeavesX86),
     #[cfg(target_arch = "x86_64")]
     Avx512(LeavesAvx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(LeavesNeon),
 }
 
 impl LeafKernel {
@@ -30,9 +34,10 @@ impl LeafKernel {
             special.unwrap_or(Self::Portable)
         }
         #[cfg(not(target_arch = "x86_64"))]
-        {
-            let _ = kernel;
-            Self::Portable
+        match kernel {
+            Kernel::Portable => Self::Portable,
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon(neon) => Self::Neon(LeavesNeon::of(neon)),
         }
     }
 
@@ -51,6 +56,8 @@ impl LeafKernel {
             Self::X86(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
         }
     }
 }

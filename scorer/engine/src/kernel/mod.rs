@@ -2,7 +2,7 @@
 //!
 //! [`plain`] is portable. On x86-64 it is compiled a second time for processors with POPCNT (all since 2008), which the
 //! baseline instruction set lacks, and [`avx512`] is for those with AVX-512 VPOPCNTDQ. [`avx2`] and [`avx512bw`] look up
-//! what has no instruction of its own before that. All find the same.
+//! what has no instruction of its own before that, and so does [`neon`] on 64-bit ARM. All find the same.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -11,17 +11,25 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bw;
 mod ceiling;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod found;
 mod leaf_kernel;
 mod leaves;
 #[cfg(target_arch = "x86_64")]
 mod leaves_avx512;
+#[cfg(target_arch = "aarch64")]
+mod leaves_neon;
 #[cfg(target_arch = "x86_64")]
 mod leaves_x86;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod nibbles;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod popcnt;
 
-pub use ceiling::{kernel_names, register_ceiling};
+pub use ceiling::{kernel_names, missing_kernel_names, register_ceiling};
 pub(super) use leaf_kernel::LeafKernel;
 
 use super::Error;
@@ -56,8 +64,8 @@ pub(super) struct Scratch {
     pub hits: Vec<Hit>,
     #[cfg(target_arch = "x86_64")]
     transposed: avx512::Transposed,
-    #[cfg(target_arch = "x86_64")]
-    nibbles: avx2::Nibbles,
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    nibbles: nibbles::Nibbles,
 }
 
 /// A way to compare, that this processor knows.
@@ -72,7 +80,12 @@ pub(super) enum Kernel {
     Avx512bw(avx512bw::Avx512bw),
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon),
 }
+
+/// What LINKAGE_KERNEL calls the kernels that there are, on whatever processor.
+const NAMES: [&str; 6] = ["avx512", "avx512bw", "avx2", "neon", "popcnt", "portable"];
 
 /// The environment variable that names the kernel to use instead of the fastest one.
 const VARIABLE: &str = "LINKAGE_KERNEL";
@@ -87,7 +100,9 @@ impl Kernel {
             avx2::Avx2::detect().map(Self::Avx2),
             popcnt::Popcnt::detect().map(Self::Popcnt),
         ];
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        let special = [neon::Neon::detect().map(Self::Neon)];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let special: [Option<Self>; 0] = [];
         special.into_iter().flatten().chain([Self::Portable]).collect()
     }
@@ -125,6 +140,8 @@ impl Kernel {
             Self::Avx512bw(_) => "avx512bw",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "neon",
         }
     }
 
@@ -148,6 +165,8 @@ impl Kernel {
             Self::Avx512bw(avx512bw) => avx512bw.score_tile(rows, columns, cutoffs, scratch),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(avx512) => avx512.score_tile(rows, columns, cutoffs, scratch),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(neon) => neon.score_tile(rows, columns, cutoffs, scratch),
         }
     }
 }

@@ -1,7 +1,9 @@
+use std::io::Write;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::tests::datasets;
+use crate::tests::{cases, datasets};
 use crate::{Threshold, dice};
 
 /// The hits of two data sets, by the definition.
@@ -38,7 +40,7 @@ fn found(kernel: Kernel, rows: &[u64], columns: &[u64], width: usize, threshold:
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn every_kernel_equals_the_definition(
@@ -66,7 +68,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn every_kernel_finds_all_pairs_of_leaves(
@@ -98,6 +100,24 @@ fn records_of_many_blocks_keep_their_numbers() {
         for kernel in Kernel::available() {
             assert!(found(kernel, &sets[0], &sets[1], width, 0.7) == expected, "{}", kernel.name());
         }
+    }
+}
+
+/// Says by name what these tests leave out, as nobody should take it for tested.
+#[test]
+fn every_kernel_is_tested_or_named() {
+    let (available, missing) = (kernel_names(), missing_kernel_names());
+    assert_eq!(available.len() + missing.len(), NAMES.len(), "a kernel is missing from NAMES");
+    // past the test runner, which shows only what failing tests print
+    let mut output = std::io::stderr().lock();
+    writeln!(output, "kernels tested here: {}", available.join(", ")).unwrap();
+    if !missing.is_empty() {
+        writeln!(
+            output,
+            "kernels NOT TESTED HERE, as this processor lacks their instructions: {}",
+            missing.join(", ")
+        )
+        .unwrap();
     }
 }
 

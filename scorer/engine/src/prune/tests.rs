@@ -6,7 +6,7 @@ use super::leaves::Leaves;
 use super::plan::{Forced, Pruning};
 use super::segments::{Effort, Segments};
 use crate::pairs::Pair;
-use crate::tests::{as_sources, datasets, encodings, expected};
+use crate::tests::{as_sources, cases, datasets, encodings, expected};
 use crate::threshold::Cutoffs;
 use crate::*;
 
@@ -49,7 +49,7 @@ fn pruned(sources: &[&dyn EncodingSource], threshold: f64, shards: u32, memory: 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn finds_the_same_pairs_as_the_definition(

@@ -16,7 +16,7 @@ fn sorted(sorter: PairSorter) -> Vec<Pair> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(crate::tests::cases(32))]
 
     #[test]
     fn tiny_buffers_sort_as_one_does(count in 0..3000u32, buffered in 0..100usize, batch in 1..50usize) {
