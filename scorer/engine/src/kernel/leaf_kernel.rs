@@ -3,7 +3,7 @@ use super::leaves::{self, Plainly};
 use super::leaves_neon::LeavesNeon;
 use super::{Hit, Kernel};
 #[cfg(target_arch = "x86_64")]
-use super::{leaves_avx512::LeavesAvx512, leaves_x86::LeavesX86};
+use super::{leaves_avx2::LeavesAvx2, leaves_avx512::LeavesAvx512, leaves_popcnt::LeavesPopcnt};
 use crate::prune::Leaf;
 
 /// How leaves are compared: by the instructions of a [`Kernel`].
@@ -11,7 +11,9 @@ use crate::prune::Leaf;
 pub(crate) enum LeafKernel {
     Portable,
     #[cfg(target_arch = "x86_64")]
-    X86(LeavesX86),
+    Popcnt(LeavesPopcnt),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(LeavesAvx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(LeavesAvx512),
     #[cfg(target_arch = "aarch64")]
@@ -23,13 +25,13 @@ impl LeafKernel {
     pub(crate) fn of(kernel: Kernel) -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            let avx512 = || LeavesAvx512::detect().map(Self::Avx512);
-            let x86 = |avx2| LeavesX86::detect(avx2).map(Self::X86);
+            let popcnt = || LeavesPopcnt::detect().map(Self::Popcnt);
+            let avx2 = || LeavesAvx2::detect().map(Self::Avx2).or_else(popcnt);
             let special = match kernel.name() {
                 "portable" => None,
-                "popcnt" => x86(false),
-                "avx512" => avx512().or_else(|| x86(true)),
-                _ => x86(true),
+                "popcnt" => popcnt(),
+                "avx512" => LeavesAvx512::detect().map(Self::Avx512).or_else(avx2),
+                _ => avx2(),
             };
             special.unwrap_or(Self::Portable)
         }
@@ -53,7 +55,9 @@ impl LeafKernel {
         match self {
             Self::Portable => leaves::score_leaves(rows, columns, cutoffs, Plainly, hits),
             #[cfg(target_arch = "x86_64")]
-            Self::X86(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            Self::Popcnt(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
             #[cfg(target_arch = "aarch64")]

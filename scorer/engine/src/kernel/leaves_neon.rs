@@ -2,14 +2,14 @@
 
 use std::arch::aarch64::{
     uint8x16_t, vaddq_u8, vaddvq_u16, vandq_u8, vcleq_u8, vcntq_u8, vdupq_n_u8, vdupq_n_u16, vdupq_n_u64,
-    vgetq_lane_u64, vld1q_u8, vmaxq_u8, vpadalq_u8, vpaddq_u8, vreinterpretq_u8_u64, vreinterpretq_u64_u8,
-    vsubq_u8,
+    vgetq_lane_u64, vld1q_u8, vmaxq_u8, vminq_u8, vpadalq_u8, vpaddq_u8, vreinterpretq_u8_u64,
+    vreinterpretq_u64_u8, vsubq_u8,
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, most_left, score_leaves};
+use super::leaves::{Candidates, Instructions, bits, most_left, score_leaves, start};
 use super::neon::Neon;
-use crate::prune::{LEAF, Leaf};
+use crate::prune::{BOX_SEGMENTS, LEAF, Leaf};
 
 /// Bytes of a register.
 const BYTES: usize = 16;
@@ -42,9 +42,23 @@ impl LeavesNeon {
 impl Instructions for LeavesNeon {
     #[inline(always)]
     #[allow(unsafe_code)]
-    fn find(self, rows: &Leaf<'_>, among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates) {
+    fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
         // SAFETY: as above.
-        unsafe { find(rows, among_rows, columns, candidates) }
+        unsafe { near(leaf, other) }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn find(
+        self,
+        rows: &Leaf<'_>,
+        among_rows: u64,
+        columns: &Leaf<'_>,
+        among_columns: u64,
+        candidates: &mut Candidates,
+    ) -> u64 {
+        // SAFETY: as above.
+        unsafe { find(rows, among_rows, columns, among_columns, candidates) }
     }
 
     #[inline(always)]
@@ -62,12 +76,36 @@ fn score(neon: LeavesNeon, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32], h
 
 /// As [`super::leaves::Plainly`] does it.
 #[target_feature(enable = "neon")]
-fn find(rows: &Leaf<'_>, mut among_rows: u64, columns: &Leaf<'_>, candidates: &mut Candidates) {
-    let most = vdupq_n_u8(most_left(rows, columns));
+#[inline]
+fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
+    let mut lefts = load(leaf.slacks);
+    let start = vdupq_n_u8(start(other.ranges));
+    for left in &mut lefts {
+        *left = vaddq_u8(*left, start);
+    }
+    for segment in 0..BOX_SEGMENTS {
+        let greatest = vdupq_n_u8(other.ranges.greatest[segment]);
+        let least = vdupq_n_u8(other.ranges.least[segment]);
+        for (left, counts) in lefts.iter_mut().zip(load(&leaf.boxed[segment])) {
+            *left = vaddq_u8(vsubq_u8(*left, vmaxq_u8(counts, greatest)), vminq_u8(counts, least));
+        }
+    }
+    at_most(lefts, leaf.ranges.greatest_slack + other.ranges.greatest_slack)
+}
+
+/// As [`super::leaves::Plainly`] does it.
+#[target_feature(enable = "neon")]
+fn find(
+    rows: &Leaf<'_>,
+    among_rows: u64,
+    columns: &Leaf<'_>,
+    among_columns: u64,
+    candidates: &mut Candidates,
+) -> u64 {
+    let mut found = 0;
+    let most = most_left(rows, columns);
     let halves = load(columns.halves);
-    while among_rows != 0 {
-        let row = among_rows.trailing_zeros() as usize % LEAF;
-        among_rows &= among_rows - 1;
+    for row in bits(among_rows) {
         let half = vdupq_n_u8(rows.halves[row]);
         let mut lefts = halves;
         for left in &mut lefts {
@@ -79,11 +117,21 @@ fn find(rows: &Leaf<'_>, mut among_rows: u64, columns: &Leaf<'_>, candidates: &m
                 *left = vsubq_u8(*left, vmaxq_u8(column, count));
             }
         }
-        for left in &mut lefts {
-            *left = vcleq_u8(*left, most);
-        }
-        candidates[row] = gather(lefts);
+        candidates[row] = at_most(lefts, most) & among_columns;
+        found |= u64::from(candidates[row] != 0) << row;
     }
+    found
+}
+
+/// A bit for each byte that is at most so much.
+#[target_feature(enable = "neon")]
+#[inline]
+fn at_most(mut bytes: [uint8x16_t; REGISTERS], most: u8) -> u64 {
+    let most = vdupq_n_u8(most);
+    for bytes in &mut bytes {
+        *bytes = vcleq_u8(*bytes, most);
+    }
+    gather(bytes)
 }
 
 /// A bit for each byte, all of whose bits are the same.

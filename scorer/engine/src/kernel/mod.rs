@@ -16,11 +16,13 @@ mod found;
 mod leaf_kernel;
 mod leaves;
 #[cfg(target_arch = "x86_64")]
+mod leaves_avx2;
+#[cfg(target_arch = "x86_64")]
 mod leaves_avx512;
 #[cfg(target_arch = "aarch64")]
 mod leaves_neon;
 #[cfg(target_arch = "x86_64")]
-mod leaves_x86;
+mod leaves_popcnt;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -1,0 +1,165 @@
+//! Candidates by AVX2: what is left of the slacks of 64 records stays in registers while their counts stream past.
+
+use std::arch::x86_64::{
+    __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_max_epu8, _mm256_min_epu8,
+    _mm256_movemask_epi8, _mm256_set1_epi8, _mm256_sub_epi8,
+};
+
+use super::Hit;
+use super::leaves::{Candidates, Instructions, Plainly, bits, most_left, score_leaves, start};
+use crate::prune::{BOX_SEGMENTS, LEAF, Leaf};
+
+/// The bytes of 64 records.
+type Registers = [__m256i; 2];
+
+/// Proof that the processor has AVX2, BMI and POPCNT.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeavesAvx2(());
+
+impl LeavesAvx2 {
+    /// None on a processor without it.
+    pub(super) fn detect() -> Option<Self> {
+        let has = std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("bmi1")
+            && std::arch::is_x86_feature_detected!("bmi2")
+            && std::arch::is_x86_feature_detected!("popcnt");
+        has.then_some(Self(()))
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn score_leaves(
+        self,
+        rows: Leaf<'_>,
+        columns: Leaf<'_>,
+        cutoffs: &[u32],
+        hits: &mut Vec<Hit>,
+    ) {
+        // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has the features.
+        unsafe { score(self, rows, columns, cutoffs, hits) }
+    }
+}
+
+impl Instructions for LeavesAvx2 {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
+        // SAFETY: as above.
+        unsafe { near(leaf, other) }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn find(
+        self,
+        rows: &Leaf<'_>,
+        among_rows: u64,
+        columns: &Leaf<'_>,
+        among_columns: u64,
+        candidates: &mut Candidates,
+    ) -> u64 {
+        // SAFETY: as above.
+        unsafe {
+            match rows.counts.len() {
+                16 => find::<2>(rows, among_rows, columns, among_columns, candidates),
+                24 => find::<3>(rows, among_rows, columns, among_columns, candidates),
+                32 => find::<4>(rows, among_rows, columns, among_columns, candidates),
+                48 => find::<6>(rows, among_rows, columns, among_columns, candidates),
+                _ => Plainly.find(rows, among_rows, columns, among_columns, candidates),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
+    }
+}
+
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+fn score(avx2: LeavesAvx2, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
+    score_leaves(rows, columns, cutoffs, avx2, hits);
+}
+
+/// As [`super::leaves::Plainly`] does it.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
+    let mut lefts = load(leaf.slacks);
+    let start = broadcast(start(other.ranges));
+    for left in &mut lefts {
+        *left = _mm256_add_epi8(*left, start);
+    }
+    for segment in 0..BOX_SEGMENTS {
+        let greatest = broadcast(other.ranges.greatest[segment]);
+        let least = broadcast(other.ranges.least[segment]);
+        for (left, counts) in lefts.iter_mut().zip(load(&leaf.boxed[segment])) {
+            *left = _mm256_sub_epi8(*left, _mm256_max_epu8(counts, greatest));
+            *left = _mm256_add_epi8(*left, _mm256_min_epu8(counts, least));
+        }
+    }
+    at_most(lefts, leaf.ranges.greatest_slack + other.ranges.greatest_slack)
+}
+
+/// As [`super::leaves::Plainly`] does it, with so many eights of segments.
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn find<const EIGHTS: usize>(
+    rows: &Leaf<'_>,
+    among_rows: u64,
+    columns: &Leaf<'_>,
+    among_columns: u64,
+    candidates: &mut Candidates,
+) -> u64 {
+    let most = most_left(rows, columns);
+    let halves = load(columns.halves);
+    let (row_counts, column_counts) = (eights::<EIGHTS>(rows), eights::<EIGHTS>(columns));
+    let mut found = 0;
+    for row in bits(among_rows) {
+        let half = broadcast(rows.halves[row]);
+        let mut lefts = [_mm256_add_epi8(halves[0], half), _mm256_add_epi8(halves[1], half)];
+        // loops of eight are unrolled, longer ones not
+        for (rows, columns) in row_counts.iter().zip(column_counts) {
+            for (row_counts, columns) in rows.iter().zip(columns) {
+                let count = broadcast(row_counts[row]);
+                let columns = load(columns);
+                lefts[0] = _mm256_sub_epi8(lefts[0], _mm256_max_epu8(columns[0], count));
+                lefts[1] = _mm256_sub_epi8(lefts[1], _mm256_max_epu8(columns[1], count));
+            }
+        }
+        candidates[row] = at_most(lefts, most) & among_columns;
+        found |= u64::from(candidates[row] != 0) << row;
+    }
+    found
+}
+
+/// The segment counts of a leaf, by eights.
+fn eights<'a, const EIGHTS: usize>(leaf: &Leaf<'a>) -> &'a [[[u8; LEAF]; 8]] {
+    &leaf.counts.as_chunks().0[..EIGHTS]
+}
+
+/// A bit for each byte that is at most so much.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn at_most(bytes: Registers, most: u8) -> u64 {
+    let most = broadcast(most);
+    let mut mask = 0;
+    for bytes in bytes.into_iter().rev() {
+        let flags = _mm256_cmpeq_epi8(_mm256_min_epu8(bytes, most), bytes);
+        mask = mask << 32 | u64::from(_mm256_movemask_epi8(flags).cast_unsigned());
+    }
+    mask
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn broadcast(byte: u8) -> __m256i {
+    _mm256_set1_epi8(byte.cast_signed())
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+#[allow(unsafe_code)]
+fn load(lanes: &[u8; LEAF]) -> Registers {
+    let (halves, _) = lanes.as_chunks::<32>();
+    // SAFETY: the references are to the 32 bytes that are read; no alignment is asked for.
+    unsafe { [_mm256_loadu_si256(halves[0].as_ptr().cast()), _mm256_loadu_si256(halves[1].as_ptr().cast())] }
+}
