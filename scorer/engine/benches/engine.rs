@@ -36,12 +36,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Measure {
-    /// Two data sets from files of raw encodings, back to back. Reading them into memory is not timed.
+    /// Two data sets from files of raw encodings, back to back; or one, with itself. Reading them into memory is not
+    /// timed.
     Match {
         #[arg(long)]
         first: PathBuf,
-        #[arg(long)]
-        second: PathBuf,
+        #[arg(long, required_unless_present = "within")]
+        second: Option<PathBuf>,
         /// Records of either data set, from the start of its file.
         #[arg(long)]
         records: u32,
@@ -62,9 +63,9 @@ enum Measure {
         #[command(flatten)]
         how: How,
     },
-    /// Random records of two data sets in blocks of 2 to 5, each in one block. Making the blocks is not timed.
+    /// Random records of all data sets in blocks of 2 to 5, each in one block. Making the blocks is not timed.
     Blocks {
-        /// Records of both data sets together.
+        /// Records of all data sets together.
         #[arg(long)]
         records: u32,
         /// Number the records by block; else they come in any order, as real ones do.
@@ -88,14 +89,17 @@ struct How {
     threshold: f64,
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Compare the first data set with itself, each pair once; there is no second one.
+    #[arg(long)]
+    within: bool,
 }
 
 fn main() -> Result<()> {
     let printed = match Cli::parse().measure {
         Measure::Match { first, second, records, files, how } => {
-            let parties =
-                [open(&first, 0, records, files, how.bytes)?, open(&second, 1, records, files, how.bytes)?];
-            how.run(&[&parties[0], &parties[1]], None)?
+            let files_of_parties = [Some(first), second.filter(|_| !how.within)].into_iter().flatten();
+            let open = |(party, file): (usize, PathBuf)| open(&file, party, records, files, how.bytes);
+            how.run(&files_of_parties.enumerate().map(open).collect::<Result<Vec<_>>>()?, None)?
         }
         Measure::Random { records, save: Some(folder), how } => {
             for (party, name) in ["a.clk", "b.clk"].into_iter().enumerate() {
@@ -106,13 +110,13 @@ fn main() -> Result<()> {
             return Ok(());
         }
         Measure::Random { records, save: None, how } => {
-            let parties = [random(0, records, how.bytes)?, random(1, records, how.bytes)?];
-            how.run(&[&parties[0], &parties[1]], None)?
+            let parties = (0..how.parties()).map(|party| random(party, records, how.bytes));
+            how.run(&parties.collect::<Result<Vec<_>>>()?, None)?
         }
         Measure::Blocks { records, in_order, how } => {
-            let (blocks, [first, second]) = tiny_blocks(records, in_order)?;
-            let parties = [random(0, first, how.bytes)?, random(1, second, how.bytes)?];
-            how.run(&[&parties[0], &parties[1]], Some(&blocks))?
+            let (blocks, sizes) = tiny_blocks(records, how.parties(), in_order)?;
+            let parties = sizes.into_iter().enumerate().map(|(party, size)| random(party, size, how.bytes));
+            how.run(&parties.collect::<Result<Vec<_>>>()?, Some(&blocks))?
         }
         Measure::Ceiling => json!({ "pairs_per_second": ceiling() }),
         Measure::Kernels => json!({
@@ -125,8 +129,17 @@ fn main() -> Result<()> {
 }
 
 impl How {
-    fn run(&self, parties: &[&dyn EncodingSource], blocks: Option<&Blocks>) -> Result<Value> {
-        let mut linkage = Linkage::new(parties, Threshold::new(self.threshold)?)?.memory(NO_LIMIT);
+    fn parties(&self) -> usize {
+        if self.within { 1 } else { 2 }
+    }
+
+    fn run(&self, parties: &[impl EncodingSource], blocks: Option<&Blocks>) -> Result<Value> {
+        let threshold = Threshold::new(self.threshold)?;
+        let linkage = match parties {
+            [first, second] => Linkage::new(&[first, second], threshold)?,
+            _ => Linkage::within(&parties[0], threshold)?,
+        };
+        let mut linkage = linkage.memory(NO_LIMIT);
         if let Some(blocks) = blocks {
             linkage = linkage.blocks(blocks)?;
         }
@@ -222,25 +235,25 @@ fn random_words(party: usize, records: u32, encoding_bytes: usize) -> Vec<u64> {
     (0..records as usize * encoding_bytes / 8).map(|_| random.next_u64()).collect()
 }
 
-/// Blocks of 2 to 5 records, at least one of either data set in each; and the records of either data set.
-fn tiny_blocks(records: u32, in_order: bool) -> Result<(Blocks, [u32; 2])> {
+/// Blocks of 2 to 5 records, at least one of each of one or two data sets; and the records of each data set.
+fn tiny_blocks(records: u32, parties: usize, in_order: bool) -> Result<(Blocks, Vec<u32>)> {
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    // for each record of either data set its block
-    let mut block_of = [Vec::new(), Vec::new()];
+    // for each record of each data set its block
+    let mut block_of = vec![Vec::new(); parties];
     let (mut block, mut left) = (0u32, records);
     while left >= 2 {
         // no record may be left over
         let size = if left <= 5 { left } else { random.random_range(2..=5).min(left - 2) };
-        let of_first = random.random_range(1..size);
+        let of_first = if parties == 1 { size } else { random.random_range(1..size) };
         block_of[0].extend((0..of_first).map(|_| block));
-        block_of[1].extend((of_first..size).map(|_| block));
+        block_of[parties - 1].extend((of_first..size).map(|_| block));
         left -= size;
         block += 1;
     }
     if !in_order {
         block_of.iter_mut().for_each(|blocks| blocks.shuffle(&mut random));
     }
-    let sizes = block_of.each_ref().map(|blocks| blocks.len() as u32);
+    let sizes: Vec<u32> = block_of.iter().map(|blocks| blocks.len() as u32).collect();
     let mut builder = BlocksBuilder::new(&sizes);
     for (party, blocks) in block_of.iter().enumerate() {
         for (record, block) in blocks.iter().enumerate() {

@@ -8,6 +8,7 @@ use super::executor::{Done, Executor};
 use super::kernel;
 use super::linkage::{Linkage, Matcher};
 use super::threshold::score;
+use super::triangle::score_later;
 use crate::pairs::Pair;
 
 /// Larger units are cut: enough for a task, few enough that their pairs take little memory if all match.
@@ -34,7 +35,11 @@ pub(super) fn run_blocked(
             let mut done = Done::default();
             for unit in &tasks[task] {
                 done.planned += unit.comparisons() as u64;
-                done.comparisons += Comparing { linkage, blocks, matcher, unit }.run(scratch, pairs)?;
+                let comparing = Comparing { linkage, blocks, matcher, unit };
+                done.comparisons += match unit.is_triangle() {
+                    false => comparing.run(scratch, pairs)?,
+                    true => comparing.run_within(scratch, pairs)?,
+                };
             }
             Ok(done)
         })?;
@@ -42,11 +47,12 @@ pub(super) fn run_blocked(
     Ok(())
 }
 
-/// Cuts a unit into pieces.
+/// Cuts a unit into pieces; one of records with themselves into pieces with themselves and with later ones.
 fn split(unit: Unit) -> impl Iterator<Item = Unit> {
     pieces(unit.places0.clone(), PIECE_RECORDS).flat_map(move |places0| {
         let unit = unit.clone();
-        pieces(unit.places1.clone(), PIECE_RECORDS).map(move |places1| Unit {
+        let first = if unit.is_triangle() { places0.start } else { unit.places1.start };
+        pieces(first..unit.places1.end, PIECE_RECORDS).map(move |places1| Unit {
             places0: places0.clone(),
             places1,
             ..unit
@@ -108,6 +114,29 @@ impl Comparing<'_> {
         Ok(comparisons)
     }
 
+    /// The same of records that are compared with themselves: each with those at later places.
+    fn run_within(&self, scratch: &mut Scratch, pairs: &mut Vec<Pair>) -> Result<u64, Error> {
+        let (records, firsts) = self.members(self.unit.dataset0, &self.unit.places0);
+        self.gather(self.unit.dataset0, records, &mut scratch.rows)?;
+        let Scratch { rows: chunk, kernel, .. } = scratch;
+        let mut score = |rows: Range<usize>, columns: Range<usize>| {
+            let comparisons = score_later(self.matcher, chunk, &rows, &columns, kernel);
+            self.keep((chunk, rows.start), (chunk, columns.start), kernel, pairs);
+            comparisons
+        };
+        let mut comparisons = score(0..firsts, 0..records.len());
+        for (row, &record) in records.iter().enumerate().skip(firsts) {
+            let blocks = self.blocks.dataset(self.unit.dataset0).blocks(record);
+            for (column, &later) in records.iter().enumerate().skip(row + 1) {
+                let others = self.blocks.dataset(self.unit.dataset0).blocks(later);
+                if first_shared_is(self.unit.block, blocks, others) {
+                    comparisons += score(row..row + 1, column..column + 1);
+                }
+            }
+        }
+        Ok(comparisons)
+    }
+
     /// The records at some places of the block, and how many of them have no earlier block.
     fn members(&self, dataset: usize, places: &Range<u32>) -> (&[u32], usize) {
         let dataset = self.blocks.dataset(dataset);
@@ -131,19 +160,26 @@ impl Comparing<'_> {
     ) -> u64 {
         let Scratch { rows: row_chunk, columns: column_chunk, kernel } = scratch;
         self.matcher.score_tile(row_chunk.tile(rows.clone()), column_chunk.tile(columns.clone()), kernel);
+        self.keep((row_chunk, rows.start), (column_chunk, columns.start), kernel, pairs);
+        (rows.len() * columns.len()) as u64
+    }
+
+    /// Takes over the pairs of the hits among some rows and columns, each with the place of its first one.
+    fn keep(
+        &self,
+        (row_chunk, first_row): (&Chunk, usize),
+        (column_chunk, first_column): (&Chunk, usize),
+        found: &kernel::Scratch,
+        pairs: &mut Vec<Pair>,
+    ) {
         let (row_records, _) = self.members(self.unit.dataset0, &self.unit.places0);
         let (column_records, _) = self.members(self.unit.dataset1, &self.unit.places1);
-        pairs.extend(kernel.hits.iter().map(|hit| {
-            let (row, column) = (rows.start + hit.row as usize, columns.start + hit.column as usize);
+        pairs.extend(found.hits.iter().map(|hit| {
+            let (row, column) = (first_row + hit.row as usize, first_column + hit.column as usize);
             let sum = row_chunk.count(row as u32) + column_chunk.count(column as u32);
-            Pair {
-                score: score(hit.intersection, sum),
-                dataset0: self.unit.dataset0 as u32,
-                dataset1: self.unit.dataset1 as u32,
-                record0: row_records[row],
-                record1: column_records[column],
-            }
+            let first = (self.unit.dataset0, row_records[row]);
+            let second = (self.unit.dataset1, column_records[column]);
+            Pair::of(first, second, score(hit.intersection, sum))
         }));
-        (rows.len() * columns.len()) as u64
     }
 }

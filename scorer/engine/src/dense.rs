@@ -6,6 +6,7 @@ use super::executor::{Done, Executor};
 use super::kernel::Scratch;
 use super::linkage::{Linkage, Matcher};
 use super::threshold::score;
+use super::triangle::score_later;
 use super::work::{self, Rectangle};
 use crate::pairs::Pair;
 
@@ -14,32 +15,41 @@ use crate::pairs::Pair;
 const TILE_ROWS: usize = 512;
 const TILE_COLUMNS: usize = 1024;
 
-/// A part of the work: records that are held in memory, and records that stream past them.
+/// A part of the work: records that are held in memory, and records that stream past them; or the very same.
 pub(super) struct Pass {
     held: usize,
     held_records: Range<u32>,
     streamed: usize,
     streamed_records: Range<u32>,
+    /// Whether records are compared with themselves.
+    within: bool,
 }
 
 impl Pass {
     /// Holds the shorter side, so that it fits as often as possible and the longer one is read once.
     fn new(rectangle: Rectangle) -> Self {
+        let within = rectangle.is_triangle();
         let Rectangle { dataset0, records0, dataset1, records1 } = rectangle;
         let (first, second) = ((dataset0 as usize, records0), (dataset1 as usize, records1));
         let (held, streamed) =
             if first.1.len() <= second.1.len() { (first, second) } else { (second, first) };
-        Self { held: held.0, held_records: held.1, streamed: streamed.0, streamed_records: streamed.1 }
+        Self {
+            held: held.0,
+            held_records: held.1,
+            streamed: streamed.0,
+            streamed_records: streamed.1,
+            within,
+        }
     }
 
-    /// The pair of a hit between the chunks that start at these records.
+    /// The pair of a record that is held and one that streams past.
     pub(super) fn pair(&self, held: u32, streamed: u32, score: f64) -> Pair {
-        let (dataset0, dataset1) = (self.held as u32, self.streamed as u32);
-        if self.held < self.streamed {
-            Pair { score, dataset0, dataset1, record0: held, record1: streamed }
-        } else {
-            Pair { score, dataset0: dataset1, dataset1: dataset0, record0: streamed, record1: held }
-        }
+        Pair::of((self.held, held), (self.streamed, streamed), score)
+    }
+
+    /// Whether the chunks that start at these records are one and the same, of which each pair is compared once.
+    pub(super) fn is_same(&self, held: u32, streamed: u32) -> bool {
+        (self.held, held) == (self.streamed, streamed)
     }
 }
 
@@ -54,7 +64,8 @@ pub(super) fn run_dense(
         Chunk::record_bytes(linkage.encoding_bytes()),
         |chunk: &mut Chunk, dataset, records| load(linkage, chunk, dataset, records),
         |pass, (held, first_held), (streamed, first_streamed)| {
-            run_chunks(held, streamed, matcher, executor, |row, column, score| {
+            let same = pass.is_same(first_held, first_streamed);
+            run_chunks(held, streamed, same, matcher, executor, |row, column, score| {
                 pass.pair(first_held + row, first_streamed + column, score)
             })
         },
@@ -62,7 +73,7 @@ pub(super) fn run_dense(
 }
 
 /// Goes over the linkage's shard in chunks that fit its memory: what is held, and what streams past it, each with the
-/// number of its first record.
+/// number of its first record. Where records are compared with themselves, a chunk first meets itself.
 pub(super) fn for_each_pair_of_chunks<C: Default>(
     linkage: &Linkage<'_>,
     record_bytes: usize,
@@ -74,20 +85,27 @@ pub(super) fn for_each_pair_of_chunks<C: Default>(
     for pass in work::slice(&linkage.records, linkage.shard).into_iter().map(Pass::new) {
         for held_records in pieces(pass.held_records.clone(), chunk_records) {
             load(&mut held, pass.held, held_records.clone())?;
-            for streamed_records in pieces(pass.streamed_records.clone(), chunk_records) {
+            let held = (&held, held_records.start);
+            let mut past = pass.streamed_records.clone();
+            if pass.within {
+                compare(&pass, held, held)?;
+                past.start = held_records.end;
+            }
+            for streamed_records in pieces(past, chunk_records) {
                 load(&mut streamed, pass.streamed, streamed_records.clone())?;
-                compare(&pass, (&held, held_records.start), (&streamed, streamed_records.start))?;
+                compare(&pass, held, (&streamed, streamed_records.start))?;
             }
         }
     }
     Ok(())
 }
 
-/// Compares every record of one chunk with every one of the other. `pair` makes a pair of their places in the
-/// chunks and the score.
+/// Compares every record of one chunk with every one of the other, or each with the later ones where it is the same
+/// chunk. `pair` makes a pair of their places in the chunks and the score.
 fn run_chunks(
     rows: &Chunk,
     columns: &Chunk,
+    same: bool,
     matcher: &Matcher,
     executor: &mut Executor<'_>,
     pair: impl Fn(u32, u32, f64) -> Pair + Sync,
@@ -98,12 +116,16 @@ fn run_chunks(
     executor.run(tasks, |task, scratch: &mut Scratch, pairs| {
         let tile_rows = tile(task % row_tiles, TILE_ROWS, rows.len());
         let tile_columns = tile(task / row_tiles, TILE_COLUMNS, columns.len());
-        matcher.score_tile(rows.tile(tile_rows.clone()), columns.tile(tile_columns.clone()), scratch);
+        let comparisons = if same {
+            score_later(matcher, rows, &tile_rows, &tile_columns, scratch)
+        } else {
+            matcher.score_tile(rows.tile(tile_rows.clone()), columns.tile(tile_columns.clone()), scratch);
+            (tile_rows.len() * tile_columns.len()) as u64
+        };
         pairs.extend(scratch.hits.iter().map(|hit| {
             let (row, column) = (tile_rows.start as u32 + hit.row, tile_columns.start as u32 + hit.column);
             pair(row, column, score(hit.intersection, rows.count(row) + columns.count(column)))
         }));
-        let comparisons = (tile_rows.len() * tile_columns.len()) as u64;
         Ok(Done { planned: comparisons, comparisons })
     })
 }

@@ -34,7 +34,7 @@ pub enum Error {
         /// Bytes of the encodings of data set 0.
         expected: usize,
     },
-    /// Fewer than two data sets.
+    /// Fewer than two data sets: see [`super::Linkage::within`] for one.
     #[error("at least two data sets are needed, there are {0}")]
     TooFewDatasets(usize),
     /// A shard's number is not below the number of shards.

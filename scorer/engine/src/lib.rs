@@ -1,4 +1,4 @@
-//! The matcher: finds every pair of records of different parties whose encodings are similar enough.
+//! The matcher: finds every pair of records of different parties, or of one party, whose encodings are similar enough.
 //!
 //! Pure computation over encodings in memory or in files, on all cores, in bounded memory. Results are exact:
 //! every pair whose Dice similarity `2·|a∧b| / (|a|+|b|)`, in double precision, is at or above the threshold.
@@ -21,6 +21,8 @@
 //! assert_eq!(pairs[0].score, 2.0 * 13.0 / (13.0 + 14.0));
 //! # Ok(()) }
 //! ```
+//!
+//! [`Linkage::within`] compares one data set with itself, to find the records that are there several times.
 //!
 //! Work is cut into shards that add up to the whole, each of which can run on a machine of its own
 //! ([`Linkage::shard`]); [`Blocks`] limit it to records that share a block. A [`Meter`] shows from another thread
@@ -45,6 +47,7 @@ pub mod pairs;
 mod prune;
 mod sink;
 mod threshold;
+mod triangle;
 pub mod work;
 
 pub use blocks::{Blocks, BlocksBuilder};

@@ -10,7 +10,7 @@ use super::{Blocks, EncodingSource, Error, Meter, PairSink, Shard, Threshold, wo
 /// Memory for encodings, unless said otherwise, in bytes.
 const DEFAULT_MEMORY: usize = 256 << 20;
 
-/// Finds the similar pairs between any number of data sets, or one shard of that work.
+/// Finds the similar pairs between any number of data sets, or within one; or one shard of that work.
 ///
 /// ```
 /// # use linkage_engine::*;
@@ -40,7 +40,7 @@ const DEFAULT_MEMORY: usize = 256 << 20;
 /// ```
 #[derive(Clone)]
 pub struct Linkage<'a> {
-    pub(super) sources: &'a [&'a dyn EncodingSource],
+    pub(super) sources: Vec<&'a dyn EncodingSource>,
     pub(super) records: Vec<u32>,
     pub(super) threshold: Threshold,
     pub(super) blocks: Option<&'a Blocks>,
@@ -59,6 +59,11 @@ impl Matcher {
     /// The hits are those of these tiles alone.
     pub(super) fn score_tile(&self, rows: Tile<'_>, columns: Tile<'_>, scratch: &mut kernel::Scratch) {
         scratch.hits.clear();
+        self.add_tile(rows, columns, scratch);
+    }
+
+    /// The hits are added to those of other tiles.
+    pub(super) fn add_tile(&self, rows: Tile<'_>, columns: Tile<'_>, scratch: &mut kernel::Scratch) {
         self.kernel.score_tile(rows, columns, &self.cutoffs, scratch);
     }
 }
@@ -79,14 +84,39 @@ pub struct Outcome {
 impl<'a> Linkage<'a> {
     /// Every record of each data set against every record of each other one. At least two data sets, all with
     /// encodings of the same size.
-    pub fn new(sources: &'a [&'a dyn EncodingSource], threshold: Threshold) -> Result<Self, Error> {
+    pub fn new(sources: &[&'a dyn EncodingSource], threshold: Threshold) -> Result<Self, Error> {
         let &[first, _, ..] = sources else { return Err(Error::TooFewDatasets(sources.len())) };
         let expected = first.encoding_bytes();
-        check_encoding_bytes(expected)?;
         let sizes = sources.iter().map(|source| source.encoding_bytes());
         if let Some((dataset, actual)) = sizes.enumerate().find(|&(_, size)| size != expected) {
             return Err(Error::SizeMismatch { dataset, actual, expected });
         }
+        Self::of(sources.to_vec(), threshold)
+    }
+
+    /// Every record of one data set against every other one of it, each pair once: to find the records that are there
+    /// several times. Shards, memory and blocks are as between data sets, n·(n−1)/2 comparisons in all.
+    ///
+    /// ```
+    /// # use linkage_engine::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let party = Encodings::new(vec![0b0111, 0b1000, 0b1111, 0b0111], 8)?;
+    /// let mut pairs = Vec::new();
+    /// let outcome = Linkage::within(&party, Threshold::new(0.8)?)?.run(&Meter::default(), &mut pairs)?;
+    /// assert_eq!(outcome.comparisons, 4 * 3 / 2);
+    /// pairs.sort();
+    /// let found: Vec<_> = pairs.iter().map(|pair| (pair.record0, pair.record1, pair.score)).collect();
+    /// assert_eq!(found, [(0, 3, 1.0), (0, 2, 6.0 / 7.0), (2, 3, 6.0 / 7.0)]);
+    /// assert!(pairs.iter().all(|pair| (pair.dataset0, pair.dataset1) == (0, 0)));
+    /// # Ok(()) }
+    /// ```
+    #[doc(alias = "deduplicate")]
+    pub fn within(source: &'a dyn EncodingSource, threshold: Threshold) -> Result<Self, Error> {
+        Self::of(vec![source], threshold)
+    }
+
+    fn of(sources: Vec<&'a dyn EncodingSource>, threshold: Threshold) -> Result<Self, Error> {
+        check_encoding_bytes(sources[0].encoding_bytes())?;
         let records = sources.iter().map(|source| source.records()).collect();
         Ok(Self { sources, records, threshold, blocks: None, shard: Shard::WHOLE, memory: DEFAULT_MEMORY })
     }

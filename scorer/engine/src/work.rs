@@ -1,7 +1,10 @@
-//! Cuts the comparisons between data sets into shards, the same on every machine.
+//! Cuts the comparisons between data sets, or within one, into shards, the same on every machine.
 //!
 //! All comparisons are lined up: the pairs of data sets in order, within each the lines of its longer side.
 //! Shard i of n takes the i-th n-th part of that row, cut at whole lines, so that it is a few rectangles.
+//!
+//! One data set alone is compared with itself. Line j is then record j against those before it, so that all lines make
+//! a triangle, and a shard is a rectangle and a smaller triangle below it.
 
 use std::ops::Range;
 
@@ -33,14 +36,17 @@ impl Shard {
     }
 }
 
-/// Some records of one data set, to be compared with some of another.
+/// Some records of one data set, to be compared with some of another, or with some of the same.
+///
+/// Of the same data set, the records are either all before the others, or the very same: then they make a triangle,
+/// each pair of records once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rectangle {
     /// The first data set.
     pub dataset0: u32,
     /// Records of the first data set.
     pub records0: Range<u32>,
-    /// The second data set, above the first.
+    /// The second data set, above the first; or the first.
     pub dataset1: u32,
     /// Records of the second data set.
     pub records1: Range<u32>,
@@ -49,16 +55,23 @@ pub struct Rectangle {
 impl Rectangle {
     /// How many comparisons these are.
     pub fn comparisons(&self) -> u128 {
-        self.records0.len() as u128 * self.records1.len() as u128
+        let (rows, columns) = (self.records0.len() as u32, self.records1.len() as u32);
+        if self.is_triangle() { triangle(rows) } else { area(rows, columns) }
+    }
+
+    /// Whether records are compared with themselves.
+    pub(super) fn is_triangle(&self) -> bool {
+        self.dataset0 == self.dataset1 && self.records0 == self.records1
     }
 }
 
-/// Comparisons between the records of different data sets, by their numbers of records.
+/// Comparisons between the records of different data sets, or within a single one, by their numbers of records.
 pub fn total(records: &[u32]) -> u128 {
-    dataset_pairs(records.len()).map(|(i, j)| area(records[i], records[j])).sum()
+    dataset_pairs(records.len()).map(|(i, j)| comparisons(i == j, records[i], records[j])).sum()
 }
 
-/// What one shard compares. Over all shards every pair of records of different data sets is compared once.
+/// What one shard compares. Over all shards every pair of records of different data sets, or of the only data set, is
+/// compared once.
 ///
 /// ```
 /// use linkage_engine::work::{Rectangle, Shard, slice};
@@ -70,28 +83,54 @@ pub fn slice(records: &[u32], shard: Shard) -> Vec<Rectangle> {
     let mut offset = 0;
     let mut rectangles = Vec::new();
     for (i, j) in dataset_pairs(records.len()) {
-        if let Some((records0, records1)) = cut(records[i], records[j], offset, &bounds) {
+        for (records0, records1) in cut(i == j, records[i], records[j], offset, &bounds) {
             rectangles.push(Rectangle { dataset0: i as u32, records0, dataset1: j as u32, records1 });
         }
-        offset += area(records[i], records[j]);
+        offset += comparisons(i == j, records[i], records[j]);
     }
     rectangles
 }
 
-/// All (i, j) with i < j < count.
+/// All (i, j) with i < j < count; of a single data set (0, 0), as that is compared with itself.
 pub(super) fn dataset_pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..count).flat_map(move |i| (i + 1..count).map(move |j| (i, j)))
+    let least_difference = usize::from(count > 1);
+    (0..count).flat_map(move |i| (i + least_difference..count).map(move |j| (i, j)))
 }
 
-pub(super) fn area(rows: u32, columns: u32) -> u128 {
+/// Comparisons of rows with columns, or of the rows with themselves.
+pub(super) fn comparisons(within: bool, rows: u32, columns: u32) -> u128 {
+    if within { triangle(rows) } else { area(rows, columns) }
+}
+
+fn area(rows: u32, columns: u32) -> u128 {
     u128::from(rows) * u128::from(columns)
+}
+
+/// Pairs of so many records.
+fn triangle(records: u32) -> u128 {
+    area(records, records.saturating_sub(1)) / 2
+}
+
+/// What lies within `bounds` of a rectangle, or of the rows with themselves, when its comparisons start at `offset`.
+pub(super) fn cut(
+    within: bool,
+    rows: u32,
+    columns: u32,
+    offset: u128,
+    bounds: &Range<u128>,
+) -> impl Iterator<Item = (Range<u32>, Range<u32>)> + use<> {
+    let [first, second] = match within {
+        false => [cut_rectangle(rows, columns, offset, bounds), None],
+        true => cut_triangle(rows, offset, bounds),
+    };
+    first.into_iter().chain(second)
 }
 
 /// The rows and columns of a rectangle that lie within `bounds`, when its comparisons start at `offset`.
 ///
 /// It is cut across its longer side, at whole lines; a bound within a line belongs to the nearer end. Two shards
 /// that share a bound cut at the same line.
-pub(super) fn cut(
+fn cut_rectangle(
     rows: u32,
     columns: u32,
     offset: u128,
@@ -106,6 +145,24 @@ pub(super) fn cut(
     let lines = line(bounds.start)..line(bounds.end);
     let part = if rows >= columns { (lines, 0..columns) } else { (0..rows, lines) };
     (!part.0.is_empty() && !part.1.is_empty()).then_some(part)
+}
+
+/// The same of a triangle: the records of some lines against all before those lines, and against themselves.
+fn cut_triangle(records: u32, offset: u128, bounds: &Range<u128>) -> [Option<(Range<u32>, Range<u32>)>; 2] {
+    let line = |bound: u128| {
+        let inside = bound.saturating_sub(offset).min(triangle(records));
+        if inside == 0 || inside == triangle(records) {
+            return if inside == 0 { 0 } else { records }; // at once, as almost every block lies in one shard
+        }
+        // the last line that starts at or before it, and how far that is into the line, which is as long as its number
+        let line = (1 + 8 * inside).isqrt().div_ceil(2);
+        let into = inside - line * (line - 1) / 2;
+        (line + u128::from(into > line / 2)) as u32
+    };
+    let (start, end) = (line(bounds.start), line(bounds.end));
+    let before = (0 < start && start < end).then_some((0..start, start..end));
+    let among = (start + 1 < end).then_some((start..end, start..end));
+    [before, among]
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::interner::Interner;
 use super::{Blocks, Membership};
 use crate::Error;
 
-/// Stands for a block that has records of one data set only, and for a block without a data set.
+/// Stands for a block without records to compare, and for a block of no single data set.
 const NONE: u32 = u32::MAX;
 
 /// Collects the blocks of all data sets, an entry at a time.
@@ -25,7 +25,8 @@ const NONE: u32 = u32::MAX;
 pub struct BlocksBuilder {
     records: Vec<u32>,
     ids: Interner,
-    /// For each block the only data set that has records in it, or [`NONE`] once there are two.
+    /// For each block the only party that has records in it, or [`NONE`] once there are two. A party is a data set, or
+    /// a record of the only data set.
     only: Vec<u32>,
     /// For each data set: (record, block), in any order.
     entries: Vec<Vec<(u32, u32)>>,
@@ -46,9 +47,10 @@ impl BlocksBuilder {
             return Err(Error::NoSuchRecord { dataset, record, records });
         }
         let block = self.ids.number(id.as_ref()).ok_or(Error::TooManyBlocks)?;
+        let party = if datasets == 1 { record } else { dataset as u32 };
         match self.only.get_mut(block as usize) {
-            None => self.only.push(dataset as u32),
-            Some(only) if *only != dataset as u32 => *only = NONE,
+            None => self.only.push(party),
+            Some(only) if *only != party => *only = NONE,
             Some(_) => {}
         }
         self.entries[dataset].push((record, block));
@@ -72,8 +74,8 @@ impl BlocksBuilder {
     }
 }
 
-/// New numbers for the blocks of two data sets or more, in the order of their ids, [`NONE`] for the others; and
-/// how many there are.
+/// New numbers for the blocks with records to compare, in the order of their ids, [`NONE`] for the others; and how many
+/// there are.
 fn number_shared(ids: &Interner, only: &[u32]) -> (Vec<u32>, u32) {
     let mut shared: Vec<u32> = (0..ids.len()).filter(|&block| only[block as usize] == NONE).collect();
     shared.par_sort_unstable_by_key(|&block| ids.string(block));

@@ -8,13 +8,14 @@ pub use builder::BlocksBuilder;
 pub(super) use membership::{Membership, first_shared_is};
 
 use super::Shard;
-use super::work::{area, cut, dataset_pairs};
+use super::work::{comparisons, cut, dataset_pairs};
 
-/// Which records are in which blocks: two records of different data sets are compared when they share one.
+/// Which records are in which blocks: two records of different data sets, or of the only one, are compared when they
+/// share one.
 ///
-/// Made by a [`BlocksBuilder`]. Only blocks with records of two data sets or more are kept. Blocks are numbered in
-/// the order of their ids' bytes, so that the numbers, and with them the shards, do not depend on the order in
-/// which the entries came. Takes about 8 bytes an entry, 4 a record, and 8 a block and data set.
+/// Made by a [`BlocksBuilder`]. Only blocks with records to compare are kept. Blocks are numbered in the order of
+/// their ids' bytes, so that the numbers, and with them the shards, do not depend on the order in which the entries
+/// came. Takes about 8 bytes an entry, 4 a record, and 8 a block and data set.
 #[derive(Clone, Debug)]
 pub struct Blocks {
     /// For each data set, its records by block.
@@ -23,7 +24,8 @@ pub struct Blocks {
     blocks: u32,
 }
 
-/// Some records of one data set in a block, to be compared with some of another data set.
+/// Some records of one data set in a block, to be compared with some of another data set; or of the same one, with
+/// later ones or with themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
     pub block: u32,
@@ -38,12 +40,17 @@ pub(super) struct Unit {
 impl Unit {
     /// Comparisons within the unit, those that other blocks have already made included.
     pub(super) fn comparisons(&self) -> u128 {
-        area(self.places0.len() as u32, self.places1.len() as u32)
+        comparisons(self.is_triangle(), self.places0.len() as u32, self.places1.len() as u32)
+    }
+
+    /// Whether records are compared with themselves: each pair of them once.
+    pub(super) fn is_triangle(&self) -> bool {
+        self.dataset0 == self.dataset1 && self.places0 == self.places1
     }
 }
 
 impl Blocks {
-    /// How many blocks have records of two data sets or more.
+    /// How many blocks have records to compare: of two data sets or more, or two of the only data set.
     pub fn len(&self) -> u32 {
         self.blocks
     }
@@ -59,9 +66,9 @@ impl Blocks {
     }
 
     /// Comparisons within all blocks: the sum over the blocks of the products of their records in each two data
-    /// sets. Pairs that share several blocks count several times.
+    /// sets, or of the pairs of their records in the only one. Pairs that share several blocks count several times.
     pub fn comparisons(&self) -> u128 {
-        self.products().map(|(.., rows, columns)| area(rows, columns)).sum()
+        self.products().map(|(_, i, j, rows, columns)| comparisons(i == j, rows, columns)).sum()
     }
 
     pub(super) fn dataset(&self, dataset: usize) -> &Membership {
@@ -73,10 +80,10 @@ impl Blocks {
     pub(super) fn units(&self, shard: Shard) -> impl Iterator<Item = Unit> + '_ {
         let bounds = shard.bounds(self.comparisons());
         let mut offset = 0;
-        self.products().filter_map(move |(block, dataset0, dataset1, rows, columns)| {
-            let part = cut(rows, columns, offset, &bounds);
-            offset += area(rows, columns);
-            part.map(|(places0, places1)| Unit { block, dataset0, places0, dataset1, places1 })
+        self.products().flat_map(move |(block, dataset0, dataset1, rows, columns)| {
+            let parts = cut(dataset0 == dataset1, rows, columns, offset, &bounds);
+            offset += comparisons(dataset0 == dataset1, rows, columns);
+            parts.map(move |(places0, places1)| Unit { block, dataset0, places0, dataset1, places1 })
         })
     }
 

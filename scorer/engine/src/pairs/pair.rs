@@ -1,6 +1,6 @@
 use std::cmp::Ordering;
 
-/// Two records of different parties, and how similar they are.
+/// Two records of different parties, or two of the only party, and how similar they are.
 ///
 /// Pairs are ordered by descending score, ties by ascending `dataset0`, `dataset1`, `record0`, `record1`: the
 /// order in which the solver takes them. Two pairs are equal when all five fields are (scores by their bits).
@@ -10,7 +10,8 @@ pub struct Pair {
     pub score: f64,
     /// Data set of the first record: the position of its party.
     pub dataset0: u32,
-    /// Data set of the second record; what the engine writes has `dataset0 < dataset1`.
+    /// Data set of the second record. What the engine writes has `dataset0 < dataset1`; or, within a single data set,
+    /// both 0 and `record0 < record1`.
     pub dataset1: u32,
     /// The first record's index in its data set.
     pub record0: u32,
@@ -19,6 +20,12 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// The pair of two different records, each by data set and index, whichever comes first.
+    pub(crate) fn of(a: (usize, u32), b: (usize, u32), score: f64) -> Self {
+        let ((dataset0, record0), (dataset1, record1)) = (a.min(b), a.max(b));
+        Self { score, dataset0: dataset0 as u32, dataset1: dataset1 as u32, record0, record1 }
+    }
+
     /// The two records without the score, in the order of ties.
     fn records(&self) -> (u32, u32, u32, u32) {
         (self.dataset0, self.dataset1, self.record0, self.record1)

@@ -199,7 +199,7 @@ fn learn<const SEGMENTS: usize, const WORDS: usize>(
     (segments, candidates)
 }
 
-/// Records of each data set, evenly spread.
+/// Records of each data set, evenly spread; of a single one in two halves, to be compared with each other.
 fn sample(linkage: &Linkage<'_>) -> Result<Vec<Vec<u64>>, Error> {
     let share = SAMPLE / linkage.sources.len().max(1);
     let read = |(dataset, source): (usize, &&dyn EncodingSource)| {
@@ -211,7 +211,17 @@ fn sample(linkage: &Linkage<'_>) -> Result<Vec<Vec<u64>>, Error> {
         source.gather(&places, &mut words).map_err(|source| Error::Read { dataset, source })?;
         Ok(words)
     };
-    linkage.sources.iter().enumerate().map(read).collect()
+    let samples: Vec<Vec<u64>> =
+        linkage.sources.iter().enumerate().map(read).collect::<Result<_, Error>>()?;
+    match &samples[..] {
+        [alone] => Ok(halves(alone, linkage.encoding_bytes() / 8).into()),
+        _ => Ok(samples),
+    }
+}
+
+/// Every other record in either half.
+fn halves(words: &[u64], width: usize) -> [Vec<u64>; 2] {
+    [0, 1].map(|first| words.chunks_exact(width).skip(first).step_by(2).flatten().copied().collect())
 }
 
 /// The share of the sampled pairs that the segment counts leave.

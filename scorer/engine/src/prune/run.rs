@@ -2,12 +2,12 @@ use std::ops::Range;
 
 use super::leaves::{Leaves, Ranges};
 use super::plan::Pruning;
-use crate::Error;
 use crate::dense::{self, Pass};
 use crate::executor::{Done, Executor};
 use crate::kernel::Hit;
 use crate::linkage::{Linkage, Matcher};
 use crate::threshold::score;
+use crate::{Error, work};
 
 /// Leaves of either side that a task compares: enough to be worth a task, few enough that even if all of their records
 /// match the pairs take little memory.
@@ -34,7 +34,8 @@ pub(crate) fn run_pruned(
     )
 }
 
-/// Compares the leaves of two chunks, each with the place of its first record.
+/// Compares the leaves of two chunks, each with the place of its first record. Those of one and the same chunk are
+/// compared with themselves and with later ones.
 fn run_leaves(
     pass: &Pass,
     (rows, first_row): (&Leaves, u32),
@@ -44,8 +45,12 @@ fn run_leaves(
 ) -> Result<(), Error> {
     let row_tiles = rows.len().div_ceil(TILE_LEAVES);
     let column_tiles = columns.len().div_ceil(TILE_LEAVES);
+    let same = pass.is_same(first_row, first_column);
     executor.run(row_tiles * column_tiles, |task, hits: &mut Vec<Hit>, pairs| {
         let (row_tile, column_tile) = in_bands(task, row_tiles, column_tiles);
+        if same && row_tile > column_tile {
+            return Ok(Done::default());
+        }
         let (row_leaves, column_leaves) = (tile(row_tile, rows.len()), tile(column_tile, columns.len()));
         let row_ranges = Ranges::around(&rows.ranges()[row_leaves.clone()]);
         for column_leaf in column_leaves.clone() {
@@ -53,13 +58,17 @@ fn run_leaves(
             if row_ranges.is_none_or(|ranges| ranges.are_far_from(other.ranges)) {
                 continue;
             }
-            for row_leaf in row_leaves.clone() {
+            let last = if same { row_leaves.end.min(column_leaf + 1) } else { row_leaves.end };
+            for row_leaf in row_leaves.start..last {
                 if rows.ranges()[row_leaf].are_far_from(other.ranges) {
                     continue;
                 }
                 let leaf = rows.leaf(row_leaf);
                 hits.clear();
                 matcher.leaves.score_leaves(leaf, other, matcher.cutoffs.as_slice(), hits);
+                if same && row_leaf == column_leaf {
+                    hits.retain(|hit| hit.row < hit.column);
+                }
                 pairs.extend(hits.iter().map(|hit| {
                     let sum = leaf.ones[hit.row as usize] + other.ones[hit.column as usize];
                     let row = first_row + rows.place(row_leaf, hit.row);
@@ -68,7 +77,9 @@ fn run_leaves(
                 }));
             }
         }
-        let comparisons = rows.records(row_leaves) as u64 * columns.records(column_leaves) as u64;
+        let (row_records, column_records) = (rows.records(row_leaves), columns.records(column_leaves));
+        let same = same && row_tile == column_tile;
+        let comparisons = work::comparisons(same, row_records as u32, column_records as u32) as u64;
         Ok(Done { planned: comparisons, comparisons })
     })
 }
