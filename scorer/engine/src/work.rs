@@ -93,8 +93,8 @@ pub fn slice(records: &[u32], shard: Shard) -> Vec<Rectangle> {
 
 /// All (i, j) with i < j < count; of a single data set (0, 0), as that is compared with itself.
 pub(super) fn dataset_pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
-    let alone = (count == 1).then_some((0, 0));
-    alone.into_iter().chain((0..count).flat_map(move |i| (i + 1..count).map(move |j| (i, j))))
+    let least_difference = usize::from(count > 1);
+    (0..count).flat_map(move |i| (i + least_difference..count).map(move |j| (i, j)))
 }
 
 /// Comparisons of rows with columns, or of the rows with themselves.
@@ -119,11 +119,11 @@ pub(super) fn cut(
     offset: u128,
     bounds: &Range<u128>,
 ) -> impl Iterator<Item = (Range<u32>, Range<u32>)> + use<> {
-    let parts = match within {
+    let [first, second] = match within {
         false => [cut_rectangle(rows, columns, offset, bounds), None],
         true => cut_triangle(rows, offset, bounds),
     };
-    parts.into_iter().flatten()
+    first.into_iter().chain(second)
 }
 
 /// The rows and columns of a rectangle that lie within `bounds`, when its comparisons start at `offset`.
