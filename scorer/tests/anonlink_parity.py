@@ -57,6 +57,11 @@ def linkage_cases(rng):
     yield [90, 80], 1024, 0.9, None, 2
     yield [90, 1], 16, 1.0, None, 3
     yield [1, 200], 256, 0.5, None, 4
+    # deduplication: one data set with itself
+    yield [300], 128, 0.8, None, 1
+    yield [170], 64, 0.7, None, 4
+    yield [200], 16, 0.6, 9, 3
+    yield [2], 8, 0.5, None, 2
     for _ in range(12):
         threshold = rng.randint(30, 100) / 100
         threshold = rng.choice([threshold, math.nextafter(threshold, 0), min(1.0, math.nextafter(threshold, 2))])
@@ -97,18 +102,24 @@ def defined_pairs(datasets, threshold, blocks):
     bits = [numpy.unpackbits(numpy.array([list(r) for r in d], dtype=numpy.uint8), axis=1) for d in datasets]
     bits = [b.astype(numpy.int64) for b in bits]
     pairs = []
-    for i, j in itertools.combinations(range(len(datasets)), 2):
+    for i, j in itertools.combinations(range(len(datasets)), 2) if len(datasets) > 1 else [(0, 0)]:
         both = bits[i] @ bits[j].T
         total = bits[i].sum(axis=1)[:, None] + bits[j].sum(axis=1)[None, :]
         with numpy.errstate(invalid="ignore"):
             scores = numpy.where(total == 0, 0.0, 2.0 * both / total)
         for a, b in zip(*numpy.nonzero(scores >= threshold)):
+            if i == j and a >= b:
+                continue
             if blocks is None or set(blocks[i][a]) & set(blocks[j][b]):
                 pairs.append((float(scores[a, b]), i, j, int(a), int(b)))
     return sorted(pairs, key=lambda pair: (-pair[0], *pair[1:]))
 
 
 def anonlink_pairs(datasets, threshold, blocks):
+    if len(datasets) == 1:
+        # anonlink compares nothing within a data set: give it twice, and take each pair once
+        twice = anonlink_pairs(datasets * 2, threshold, blocks and blocks * 2)
+        return [(score, 0, 0, a, b) for score, _, _, a, b in twice if a < b]
     blocking = None if blocks is None else lambda dataset, record, _: blocks[dataset][record]
     candidates = anonlink.candidate_generation.find_candidate_pairs(
         datasets, dice_coefficient_accelerated, threshold, blocking_f=blocking
@@ -142,15 +153,17 @@ WIDTHS = [("d", "I", "I"), ("f", "B", "H"), ("d", "H", "Q"), ("f", "Q", "B"), ("
 
 
 def generate_solving(rng, directory, number):
-    """Sorted candidates with many ties between 2 to 10 parties, dumped by anonlink in one of several widths."""
+    """Sorted candidates with many ties between 2 to 10 parties, or within one, dumped by anonlink in several widths."""
     directory.mkdir()
     # Few records: so dense that large groups form, and merge.
-    parties, records = rng.randint(2, 10), rng.randint(1, rng.choice([3, 30]))
+    parties, records = rng.randint(1, 10), rng.randint(1, rng.choice([3, 30]))
     scores = [rng.randint(8, 16) / 16 for _ in range(rng.randint(1, 6))]
     pairs = {}
     for _ in range(rng.randint(0, 90 * parties)):
-        d0, d1 = sorted(rng.sample(range(parties), 2))
-        pairs[d0, d1, rng.randrange(records), rng.randrange(records)] = rng.choice(scores)
+        d0, d1 = sorted(rng.sample(range(parties), 2)) if parties > 1 else (0, 0)
+        a, b = rng.randrange(records), rng.randrange(records)
+        if d0 < d1 or a < b:
+            pairs[d0, d1, a, b] = rng.choice(scores)
     ordered = sorted(((score, *indices) for indices, score in pairs.items()), key=lambda p: (-p[0], *p[1:]))
     columns = list(zip(*ordered)) or [()] * 5
     score_type, dataset_type, record_type = WIDTHS[number % len(WIDTHS)]

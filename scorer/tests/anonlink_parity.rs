@@ -87,7 +87,10 @@ fn link(directory: &Path) {
     let blocks = case.blocks.as_ref().map(|ids| build_blocks(&case.records, ids));
     for shard in 0..case.shards {
         let threshold = Threshold::new(f64::from_bits(case.threshold_bits)).unwrap();
-        let mut linkage = Linkage::new(&sources, threshold).unwrap();
+        let mut linkage = match sources[..] {
+            [alone] => Linkage::within(alone, threshold).unwrap(),
+            _ => Linkage::new(&sources, threshold).unwrap(),
+        };
         if let Some(blocks) = &blocks {
             linkage = linkage.blocks(blocks).unwrap();
         }

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::edges::Edges;
 use super::records::Records;
 use super::{Error, Groups};
@@ -10,8 +12,12 @@ use crate::pairs::Pair;
 /// them has been seen, they merge. As pairs are only formed between parties, groups that share a party can
 /// never merge, and a group never holds two records of one party.
 ///
+/// A single party's pairs are those within its data. Then a group is what that party holds of one person: any number of
+/// records, every two of which are a pair. Records that are only similar to a common third one stay apart.
+///
 /// **Memory**: 8 bytes a record, plus the edges between groups that have not merged but still may: groups of
-/// disjoint parties, of which one at least has two records. With two parties there are none.
+/// disjoint parties, of which one at least has two records. With two parties there are none. With a single party these
+/// are any groups, and in the worst case all pairs but one for each record.
 ///
 /// ```
 /// use scorer::pairs::Pair;
@@ -36,6 +42,8 @@ pub struct GreedySolver {
     group: Vec<u32>,
     /// For each record the next one of its group, in a ring.
     next: Vec<u32>,
+    /// Records of the groups with more than two.
+    sizes: HashMap<u32, usize>,
     edges: Edges,
     groups: u64,
     pairs: u64,
@@ -53,6 +61,7 @@ impl GreedySolver {
             parties,
             group: alone.clone(),
             next: alone,
+            sizes: HashMap::new(),
             edges: Edges::default(),
             groups: 0,
             pairs: 0,
@@ -91,25 +100,30 @@ impl GreedySolver {
                 Error::Pair { position, what }
             })
         };
-        if pair.dataset0 == pair.dataset1 {
-            let what = format!("both of its records are of data set {}", pair.dataset0);
+        let (dataset0, dataset1) = (pair.dataset0, pair.dataset1);
+        if (dataset0, pair.record0) == (dataset1, pair.record1) {
+            let what = format!("it is of record {} in data set {dataset0} and itself", pair.record0);
+            return Err(Error::Pair { position, what });
+        }
+        if dataset0 == dataset1 && self.parties > 1 {
+            let what = format!("both of its records are of data set {dataset0}");
             return Err(Error::Pair { position, what });
         }
         if pair.score.is_nan() || pair.score > self.last_score {
             return Err(Error::Unsorted { position });
         }
-        Ok((number(pair.dataset0, pair.record0)?, number(pair.dataset1, pair.record1)?))
+        Ok((number(dataset0, pair.record0)?, number(dataset1, pair.record1)?))
     }
 
     /// One more pair was seen between two different groups.
     fn count_edge(&mut self, a: u32, b: u32) {
-        let (size_a, size_b) = (self.members(a).count(), self.members(b).count());
+        let (size_a, size_b) = (self.size(a), self.size(b));
         if size_a == 1 && size_b == 1 {
             self.groups += 1;
             return self.merge(a, b);
         }
-        if size_a + size_b > self.parties || self.share_party(a, b) {
-            return; // They can never merge.
+        if !self.may_merge(a, b) {
+            return;
         }
         if self.edges.get(a, b) as usize + 1 < size_a * size_b {
             return self.edges.add(a, b, 1);
@@ -118,10 +132,13 @@ impl GreedySolver {
         self.merge(a, b);
     }
 
-    /// Merges b into a.
+    /// Merges the smaller one into the larger.
     fn merge(&mut self, a: u32, b: u32) {
-        let of_a = self.edges.take(a);
+        let (a, b) = if self.size(a) < self.size(b) { (b, a) } else { (a, b) };
+        let size = self.size(a) + self.size(b);
         let of_b = self.edges.take(b);
+        // Within a single party all of its edges stay.
+        let of_a = if self.parties > 1 { self.edges.take(a) } else { HashMap::new() };
         let mut member = b;
         loop {
             self.group[member as usize] = a;
@@ -132,12 +149,27 @@ impl GreedySolver {
         }
         // Swapping the successors of two rings makes one of them.
         self.next.swap(a as usize, b as usize);
+        self.sizes.remove(&b);
+        if size > 2 {
+            self.sizes.insert(a, size);
+        }
         for (other, count) in of_a.into_iter().chain(of_b) {
             // Edges to a group that shares a party with the merged one are of no more use.
-            if other != a && other != b && !self.share_party(a, other) {
+            if other != a && other != b && self.may_merge(a, other) {
                 self.edges.add(a, other, count);
             }
         }
+    }
+
+    /// How many records a group has.
+    fn size(&self, group: u32) -> usize {
+        let is_alone = self.next[group as usize] == group;
+        if is_alone { 1 } else { self.sizes.get(&group).copied().unwrap_or(2) }
+    }
+
+    /// Whether all pairs between two groups may still come.
+    fn may_merge(&self, a: u32, b: u32) -> bool {
+        self.parties == 1 || (self.size(a) + self.size(b) <= self.parties && !self.share_party(a, b))
     }
 
     /// The records of a group.

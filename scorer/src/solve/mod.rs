@@ -1,7 +1,8 @@
 //! From scored pairs to groups of records that belong to one person.
 //!
 //! [`GreedySolver`] takes pairs by descending score and forms the same groups as anonlink's
-//! `greedy_solve`, in memory proportional to the records, whatever the number of pairs.
+//! `greedy_solve`, between parties or within the data of a single one. Between two parties memory is proportional to
+//! the records, whatever the number of pairs.
 
 mod edges;
 mod greedy;
@@ -22,7 +23,7 @@ pub enum Error {
         /// Records of all data sets.
         records: u64,
     },
-    /// A pair names a record that is not there, or two records of one party.
+    /// A pair names a record that is not there, the same one twice, or two of one of several parties.
     #[error("pair {position} cannot be: {what}")]
     Pair {
         /// Which pair, counted from 0.

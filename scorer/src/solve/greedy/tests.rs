@@ -60,6 +60,23 @@ fn pairs(parties: u32, records: u32, most: usize) -> impl Strategy<Value = Vec<P
     })
 }
 
+/// Sorted pairs without duplicates within one data set, with few different scores.
+fn pairs_within(records: u32, most: usize) -> impl Strategy<Value = Vec<Pair>> {
+    let pair = (0..records, 0..records, 0..4u8);
+    prop::collection::vec(pair, 0..most).prop_map(|pairs| {
+        let ordered = pairs.into_iter().filter(|(a, b, _)| a < b).map(|(a, b, score)| ((a, b), score));
+        let unique: BTreeMap<_, _> = ordered.collect();
+        let pair = |((a, b), score)| within(f64::from(score + 6u8) / 10.0, a, b);
+        let mut pairs: Vec<Pair> = unique.into_iter().map(pair).collect();
+        pairs.sort();
+        pairs
+    })
+}
+
+fn within(score: f64, record0: u32, record1: u32) -> Pair {
+    Pair { score, dataset0: 0, dataset1: 0, record0, record1 }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -74,6 +91,24 @@ proptest! {
         for group in &found {
             let parties: BTreeSet<u32> = group.iter().map(|member| member.dataset).collect();
             prop_assert_eq!(parties.len(), group.len());
+        }
+        prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), naive(&pairs));
+    }
+
+    #[test]
+    fn forms_the_groups_of_the_rule_within_a_single_party(
+        (records, pairs) in (1..15u32).prop_flat_map(|records| (Just(records), pairs_within(records, 150))),
+    ) {
+        let groups = solve(&[records.into()], &pairs);
+        let found: Vec<Vec<Member>> = groups.iter().collect();
+        prop_assert_eq!(found.len() as u64, groups.len());
+        let is_pair = |a: &Member, b: &Member| {
+            pairs.iter().any(|pair| (pair.record0, pair.record1) == (a.record, b.record))
+        };
+        for group in &found {
+            for (i, member) in group.iter().enumerate() {
+                prop_assert!(group[i + 1..].iter().all(|later| is_pair(member, later)));
+            }
         }
         prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), naive(&pairs));
     }
@@ -112,6 +147,28 @@ fn a_third_record_waits_until_it_was_seen_with_both() {
 }
 
 #[test]
+fn within_a_single_party_a_group_is_of_records_that_are_all_similar() {
+    let group = |pairs: &[Pair]| {
+        let groups: Vec<_> = solve(&[5], pairs).iter().collect();
+        groups.iter().map(|group| group.iter().map(|member| member.record).collect()).collect::<Vec<Vec<_>>>()
+    };
+    // 2 is similar to 1, but not to 0
+    let two = [within(0.95, 0, 1), within(0.9, 1, 2)];
+    assert_eq!(group(&two), [[0, 1]]);
+    assert_eq!(group(&[&two[..], &[within(0.8, 0, 2)]].concat()), [[0, 1, 2]]);
+}
+
+#[test]
+fn a_large_group_within_a_single_party_takes_time_by_its_pairs() {
+    let records = 1500u32;
+    let pairs: Vec<Pair> =
+        (0..records).flat_map(|a| (a + 1..records).map(move |b| within(1.0, a, b))).collect();
+    let groups = solve(&[records.into()], &pairs);
+    assert_eq!(groups.iter().next().unwrap().len(), 1500);
+    assert_eq!(groups.len(), 1);
+}
+
+#[test]
 fn nothing_gives_no_groups() {
     for records in [&[][..], &[0, 0], &[3, 0, 2]] {
         let groups = solve(records, &[]);
@@ -142,6 +199,13 @@ fn senseless_pairs_are_refused() {
         refused(pair(0.8, 1, 1, 1), &mut solver),
         "pair 1 cannot be: both of its records are of data set 1"
     );
+    assert_eq!(
+        refused(pair(0.8, 1, 1, 0), &mut solver),
+        "pair 1 cannot be: it is of record 0 in data set 1 and itself"
+    );
+    let mut alone = GreedySolver::new(&[2]).unwrap();
+    assert!(refused(within(0.8, 1, 1), &mut alone).ends_with("it is of record 1 in data set 0 and itself"));
+    assert!(refused(within(0.8, 0, 2), &mut alone).ends_with("there is no record 2 in data set 0"));
     assert!(refused(pair(0.9, 0, 1, 1), &mut solver).starts_with("pair 1 is not in order"));
     assert!(refused(pair(f64::NAN, 0, 1, 1), &mut solver).starts_with("pair 1 is not in order"));
 }
