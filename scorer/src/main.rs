@@ -1,7 +1,8 @@
-//! The scorer: what runs in the Jobs, and `scorer run` for a laptop.
+//! The scorer: what runs in the Jobs, and `scorer run` and `scorer deduplicate` for a laptop.
 
 mod run;
 
+use std::future::Future;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +20,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Deduplicate(run::DeduplicateArgs),
     /// Takes a party's objects in: checks them, and stores them in the form that scoring reads
     Ingest(IngestArgs),
     /// Compares one shard of the records; with a single shard, solves as well
@@ -30,20 +32,24 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let task = match Arguments::parse().command {
-        Command::Run(arguments) => {
-            telemetry::init_with("warn");
-            return match run::run(arguments).await {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("error: {error:#}");
-                    ExitCode::from(EXIT_TROUBLE)
-                }
-            };
-        }
+        Command::Run(arguments) => return locally(run::run(arguments)).await,
+        Command::Deduplicate(arguments) => return locally(run::deduplicate(arguments)).await,
         Command::Ingest(arguments) => Task::Ingest(arguments),
         Command::Score(arguments) => Task::Score(arguments),
         Command::Solve(arguments) => Task::Solve(arguments),
     };
     telemetry::init();
     job::execute(task).await
+}
+
+/// Does work for the person at the terminal, and tells what was wrong.
+async fn locally(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    telemetry::init_with("warn");
+    match work.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(EXIT_TROUBLE)
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub enum ResultType {
     Permutations,
 }
 
-/// One run: score all pairs of records of different parties, then solve.
+/// One run: score all pairs of records of different parties, or of a single one, then solve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunPlan {
@@ -33,7 +33,7 @@ pub struct RunPlan {
     pub result_type: ResultType,
     /// Whether only records that share a block are compared.
     pub blocking: bool,
-    /// The parties' data, by dataset index; at least two.
+    /// The parties' data, by dataset index; at least two in a Job's plan. A single one is compared with itself.
     pub inputs: Vec<PartyInput>,
     /// Key prefix of everything the run writes, ending in `/`: `runs/<uid>/`.
     pub output: String,

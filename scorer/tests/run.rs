@@ -215,7 +215,9 @@ fn an_interrupted_run_leaves_nothing() {
 fn what_is_wrong_is_said_with_the_way_out() {
     let good = manifests("Groups", &two("thousand"), "", "");
     let no_source = manifests("Groups", "[{name: a}, {name: b}]", "", "");
-    let absent = manifests("Groups", "[{name: a, source: {encodings: a.json}}, {name: b}]", "", "");
+    let absent = no_source
+        .replace("a}", "a, source: {encodings: a.json}}")
+        .replace("b}", "b, source: {encodings: b.json}}");
     let raw_without_size = good.replace(".json", ".bin").replace("thousand/", "");
     for (manifests, arguments, expected) in [
         (good.replace("0.8", "1.5"), &[][..], "threshold must be above 0 and at most 1"),
@@ -260,7 +262,7 @@ fn broken_data_is_refused_with_its_place() {
 fn help_and_version_are_there() {
     let version = succeeds(&scorer(&["--version"]).output().unwrap());
     assert_eq!(version, format!("scorer {}\n", env!("CARGO_PKG_VERSION")));
-    for subcommand in ["run", "ingest", "score", "solve"] {
+    for subcommand in ["run", "deduplicate", "ingest", "score", "solve"] {
         let help = succeeds(&scorer(&[subcommand, "--help"]).output().unwrap());
         assert!(help.contains("Usage: scorer"), "{help}");
     }

@@ -70,7 +70,11 @@ fn compare(
     let shares = memory::divide(plan.memory_limit_bytes, inputs.blocks_bytes)?;
     let sources: Vec<&dyn EncodingSource> =
         inputs.encodings.iter().map(|source| source as &dyn EncodingSource).collect();
-    let mut linkage = Linkage::new(&sources, Threshold::new(plan.threshold)?)?;
+    let threshold = Threshold::new(plan.threshold)?;
+    let mut linkage = match sources[..] {
+        [alone] => Linkage::within(alone, threshold)?,
+        _ => Linkage::new(&sources, threshold)?,
+    };
     if let Some(blocks) = &inputs.blocks {
         linkage = linkage.blocks(blocks)?;
     }

@@ -1,22 +1,74 @@
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use scorer::engine::{MAX_ENCODING_BYTES, MIN_ENCODING_BYTES, Threshold};
 
 /// Links files on this machine
 ///
 /// FILE holds a LinkageProject and a LinkageRun, as one would apply them to a cluster. Each party's `source` names its
 /// files, relative to the folder of FILE: `encodings` a JSON document (.json) as it would be uploaded, or raw encodings
-/// of `spec.encoding.bits` each; `blocks` a JSON document of blocks, where the project uses blocking.
+/// of `spec.encoding.bits` each; `blocks` a JSON document of blocks, where the project uses blocking. Permutations are
+/// three files, so that --output must be a folder.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = RUN_EXAMPLES)]
 pub struct RunArgs {
     /// The two manifests, as YAML
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Finds the records of one file that belong to one person
+///
+/// Compares every two records of ENCODINGS. A group is what the file holds of one person: two records or more, every two
+/// of which are at or above the threshold.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = DEDUPLICATE_EXAMPLES)]
+pub struct DeduplicateArgs {
+    /// A JSON document (.json) as a party would upload it, or raw encodings of --bits each, back to back
+    pub encodings: PathBuf,
+
+    /// The least similarity (Dice) of two records of one person: above 0 and at most 1
+    #[arg(long, short, value_parser = threshold)]
+    pub threshold: f64,
+
+    /// Bits of one encoding, a multiple of 64: needed for raw encodings, checked for JSON
+    #[arg(long, value_parser = encoding_bytes)]
+    pub bits: Option<EncodingBytes>,
+
+    /// Compare only records that share a block, by this JSON document; it may be ENCODINGS itself
+    #[arg(long, value_name = "FILE")]
+    pub blocks: Option<PathBuf>,
+
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Wanted::Groups)]
+    pub result: Wanted,
+
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// What deduplication hands out.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Wanted {
+    /// The records of each person
+    Groups,
+    /// Every pair of records at or above the threshold, with its score
+    SimilarityScores,
+}
+
+/// Bytes of one encoding that is supported.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodingBytes(pub u32);
+
+/// Where results and temporary files go, and what may be used.
+#[derive(Args, Clone, Debug)]
+pub struct PlaceArgs {
     /// Where to write the result: a folder, or a file name ending in .json
     ///
-    /// In a folder, the file is called <RUN>-<RESULT>.json. Permutations are three files, so they need a folder.
+    /// In a folder, the file is called <NAME>-<RESULT>.json, by the name of the run or of the file of encodings.
     #[arg(long, short, value_name = "PATH", default_value = ".")]
     pub output: PathBuf,
 
@@ -33,7 +85,27 @@ pub struct RunArgs {
     pub memory_limit: u64,
 }
 
-const EXAMPLES: &str = "\
+fn threshold(text: &str) -> Result<f64, String> {
+    let threshold: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    Threshold::new(threshold).map(Threshold::get).map_err(|error| error.to_string())
+}
+
+fn encoding_bytes(text: &str) -> Result<EncodingBytes, String> {
+    let (least, most) = (8 * MIN_ENCODING_BYTES as u32, 8 * MAX_ENCODING_BYTES as u32);
+    let bits = text.parse().ok().filter(|bits| (least..=most).contains(bits) && bits.is_multiple_of(64));
+    let bits: u32 = bits.ok_or_else(|| format!("it must be a multiple of 64 from {least} to {most}"))?;
+    Ok(EncodingBytes(bits / 8))
+}
+
+const DEDUPLICATE_EXAMPLES: &str = "\
+Examples:
+  scorer deduplicate patients.json --threshold 0.9              writes patients-groups.json into this folder
+  scorer deduplicate patients.clk --bits 1024 --threshold 0.9   reads raw encodings
+  scorer deduplicate patients.json --threshold 0.9 --blocks blocks.json --result similarity-scores
+
+Groups are written as {\"groups\": [[[0, 4], [0, 17]], ...]}: in each the records, by 0 for the file and their index.";
+
+const RUN_EXAMPLES: &str = "\
 Examples:
   scorer run hospitals.yaml                       writes <run>-groups.json into this folder
   scorer run hospitals.yaml --output result.json  writes the result to that file

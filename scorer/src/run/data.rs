@@ -1,30 +1,19 @@
 //! The parties' files, taken in as the Jobs take in objects.
 
-use std::path::Path;
+use anyhow::{Error, Result, anyhow, bail};
 
-use anyhow::{Result, anyhow, bail};
-use crds::{Blocking, LinkageProject, Party};
-
-use scorer::ingest;
-use scorer::plan::{FORMAT_VERSION, IngestPlan, Limits, PartyInput, Source};
+use super::request::{PartyFiles, Request};
+use scorer::ingest::{self, IngestError};
+use scorer::plan::{FORMAT_VERSION, IngestPlan, Limits, PartyInput};
 use scorer::store::Store;
 
-pub(super) fn uses_blocking(project: &LinkageProject) -> bool {
-    project.spec.blocking == Blocking::ByBlockId
-}
-
-/// Takes in all parties' files, which lie in a folder.
-pub(super) async fn take_in(
-    project: &LinkageProject,
-    folder: &Path,
-    store: &Store,
-) -> Result<Vec<PartyInput>> {
+/// Takes in all parties' files.
+pub(super) async fn take_in(request: &Request, store: &Store) -> Result<Vec<PartyInput>> {
     let mut inputs: Vec<PartyInput> = Vec::new();
-    for (dataset, party) in project.spec.parties.iter().enumerate() {
-        let plan = ingest_plan(project, party, dataset)?;
-        let contribution = ingest::from_files(folder, store, &plan)
+    for (dataset, party) in request.parties.iter().enumerate() {
+        let contribution = ingest::from_files(&request.folder, store, &ingest_plan(request, party, dataset))
             .await
-            .map_err(|error| anyhow!("party {} ({}): {error}", party.name, plan.source.encodings))?;
+            .map_err(|error| explained(request, party, &error))?;
         inputs.push(PartyInput {
             party: party.name.clone(),
             encodings: contribution.encodings,
@@ -38,28 +27,31 @@ pub(super) async fn take_in(
     Ok(inputs)
 }
 
-fn ingest_plan(project: &LinkageProject, party: &Party, dataset: usize) -> Result<IngestPlan> {
-    let Some(source) = &party.source else {
-        bail!(
-            "party {} has no source; give the file of its encodings as spec.parties[{dataset}].source.encodings, \
-             relative to the folder of the manifests",
-            party.name
-        );
-    };
-    let bits = project.spec.encoding.as_ref().and_then(|encoding| encoding.bits);
-    Ok(IngestPlan {
+/// What was wrong, and where. A single party goes by its file, and there is no project to speak of.
+fn explained(request: &Request, party: &PartyFiles, error: &IngestError) -> Error {
+    let file = &party.source.encodings;
+    match error {
+        _ if request.parties.len() > 1 => anyhow!("party {} ({file}): {error}", party.name),
+        IngestError::BlocksUnexpected => {
+            anyhow!("{file} holds blocks, too; to compare only records that share one, give --blocks {file}")
+        }
+        IngestError::BlocksMissing => {
+            anyhow!("there are no blocks in {file}; give the file that holds them as --blocks")
+        }
+        _ => anyhow!("{file}: {error}"),
+    }
+}
+
+fn ingest_plan(request: &Request, party: &PartyFiles, dataset: usize) -> IngestPlan {
+    IngestPlan {
         version: FORMAT_VERSION,
-        project: project.metadata.name.clone().unwrap_or_default(),
+        project: request.name.clone(),
         party: party.name.clone(),
-        source: Source {
-            encodings: source.encodings.clone(),
-            blocks: source.blocks.clone(),
-            encoding_bytes: bits.and_then(|bits| u32::try_from(bits / 8).ok()),
-        },
-        blocking: uses_blocking(project),
+        source: party.source.clone(),
+        blocking: request.blocking,
         output: format!("projects/local/parties/{dataset}/local/"),
         limits: Limits::default(),
-    })
+    }
 }
 
 fn check_sizes(inputs: &[PartyInput]) -> Result<()> {

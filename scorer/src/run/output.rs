@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use crds::LinkageProject;
 
-use super::RunArgs;
+use super::args::PlaceArgs;
+use super::request::Request;
 use scorer::plan::ResultType;
 use scorer::store::Store;
 use scorer::summary::RunSummary;
@@ -18,7 +18,7 @@ pub(super) struct Destination {
 
 impl Destination {
     /// Decides on the files, and refuses at once what would be refused in the end.
-    pub fn new(args: &RunArgs, run: &str, result_type: ResultType) -> Result<Self> {
+    pub fn new(args: &PlaceArgs, run: &str, result_type: ResultType) -> Result<Self> {
         let names = object_names(result_type);
         let output = &args.output;
         let is_file = output.extension().is_some_and(|extension| extension == "json") && !output.is_dir();
@@ -72,13 +72,8 @@ fn object_names(result_type: ResultType) -> &'static [&'static str] {
 }
 
 /// Says on standard output what was done.
-pub(super) fn print_summary(
-    project: &LinkageProject,
-    summary: &RunSummary,
-    files: &[PathBuf],
-    took: Duration,
-) {
-    let parties = project.spec.parties.iter().zip(&summary.records);
+pub(super) fn print_summary(request: &Request, summary: &RunSummary, files: &[PathBuf], took: Duration) {
+    let parties = request.parties.iter().zip(&summary.records);
     let records: Vec<String> =
         parties.map(|(party, records)| format!("{} ({})", thousands(*records), party.name)).collect();
     println!("records      {}", records.join(", "));

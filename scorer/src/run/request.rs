@@ -1,0 +1,112 @@
+//! What to link, as manifests or the command line ask for it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use crds::{Blocking, LinkageProject, LinkageRun, Party, manifests};
+
+use super::args::{DeduplicateArgs, EncodingBytes, Wanted};
+use scorer::plan::{ResultType, Source};
+
+/// One linkage of local files.
+pub(super) struct Request {
+    /// For the names of the results.
+    pub name: String,
+    /// What the sources' paths are relative to.
+    pub folder: PathBuf,
+    /// A single one is compared with itself.
+    pub parties: Vec<PartyFiles>,
+    pub blocking: bool,
+    pub result_type: ResultType,
+    pub threshold: f64,
+    pub shards: u32,
+}
+
+/// One party's name and files.
+pub(super) struct PartyFiles {
+    pub name: String,
+    pub source: Source,
+}
+
+impl Request {
+    /// What a project and a run in one file ask for.
+    pub fn of_manifests(file: &Path) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let (project, run) =
+            manifests::read(&text).with_context(|| format!("{} cannot be used", file.display()))?;
+        Self::of_resources(&project, &run, file.parent().unwrap_or(Path::new(".")))
+    }
+
+    fn of_resources(project: &LinkageProject, run: &LinkageRun, folder: &Path) -> Result<Self> {
+        let bits = project.spec.encoding.as_ref().and_then(|encoding| encoding.bits);
+        let encoding_bytes = bits.and_then(|bits| u32::try_from(bits / 8).ok());
+        let parties = project.spec.parties.iter().enumerate();
+        Ok(Self {
+            name: run.metadata.name.clone().unwrap_or_default(),
+            folder: folder.to_owned(),
+            parties: parties
+                .map(|(dataset, party)| party_files(dataset, party, encoding_bytes))
+                .collect::<Result<_>>()?,
+            blocking: project.spec.blocking == Blocking::ByBlockId,
+            result_type: match project.spec.result_type {
+                crds::ResultType::Groups => ResultType::Groups,
+                crds::ResultType::SimilarityScores => ResultType::SimilarityScores,
+                crds::ResultType::Permutations => ResultType::Permutations,
+            },
+            threshold: run.spec.threshold,
+            shards: run.spec.shards.and_then(|shards| u32::try_from(shards).ok()).unwrap_or(1).max(1),
+        })
+    }
+
+    /// The deduplication that the command line asks for.
+    pub fn of_arguments(args: &DeduplicateArgs) -> Result<Self> {
+        let encodings = &args.encodings;
+        for file in [Some(encodings), args.blocks.as_ref()].into_iter().flatten() {
+            File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        }
+        let is_json = encodings.extension().is_some_and(|extension| extension == "json");
+        if !is_json && args.bits.is_none() {
+            bail!("{} holds raw encodings, whose size must be known: give --bits", encodings.display());
+        }
+        // blocks in the same document as the encodings are read with them
+        let blocks = args.blocks.as_ref().filter(|blocks| *blocks != encodings);
+        let source = Source {
+            encodings: text(encodings)?,
+            blocks: blocks.map(|blocks| text(blocks)).transpose()?,
+            encoding_bytes: args.bits.map(|EncodingBytes(bytes)| bytes),
+        };
+        let name = encodings.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self {
+            name: name.clone(),
+            folder: PathBuf::new(),
+            parties: vec![PartyFiles { name, source }],
+            blocking: args.blocks.is_some(),
+            result_type: match args.result {
+                Wanted::Groups => ResultType::Groups,
+                Wanted::SimilarityScores => ResultType::SimilarityScores,
+            },
+            threshold: args.threshold,
+            shards: 1,
+        })
+    }
+}
+
+fn party_files(dataset: usize, party: &Party, encoding_bytes: Option<u32>) -> Result<PartyFiles> {
+    let Some(source) = &party.source else {
+        bail!(
+            "party {} has no source; give the file of its encodings as spec.parties[{dataset}].source.encodings, \
+             relative to the folder of the manifests",
+            party.name
+        );
+    };
+    let source =
+        Source { encodings: source.encodings.clone(), blocks: source.blocks.clone(), encoding_bytes };
+    Ok(PartyFiles { name: party.name.clone(), source })
+}
+
+fn text(path: &Path) -> Result<String> {
+    let text = path.to_str().with_context(|| format!("the name {} is no UTF-8", path.display()))?;
+    Ok(text.to_owned())
+}
