@@ -40,8 +40,16 @@ pub(super) fn check_blocks(limit_bytes: u64, entries: u64, records: u64) -> Resu
 }
 
 /// Whether the groups of so many records can be held: 8 bytes a record, twice that for permutations.
-pub(super) fn check_solving(limit_bytes: u64, records: u64, permutations: bool) -> Result<(), Failure> {
-    let needed = BASE_BYTES + records * if permutations { 20 } else { 12 };
+///
+/// Within a single party's data most pairs are held as edges until their groups merge, about 30 bytes each; between
+/// parties few are. `pairs_within` is 0 there.
+pub(super) fn check_solving(
+    limit_bytes: u64,
+    records: u64,
+    pairs_within: u64,
+    permutations: bool,
+) -> Result<(), Failure> {
+    let needed = BASE_BYTES + records * if permutations { 20 } else { 12 } + pairs_within * 40;
     if needed > limit_bytes { Err(out_of_memory("solving", needed, limit_bytes)) } else { Ok(()) }
 }
 
@@ -69,7 +77,8 @@ mod tests {
         assert!(refused.message.contains("64 MiB"), "{}", refused.message);
         assert!(refused.message.contains("resources.limits.memory"), "{}", refused.message);
         assert!(check_blocks(256 << 20, 100_000_000, 10).is_err());
-        assert!(check_solving(256 << 20, 100_000_000, false).is_err());
-        assert!(check_solving(256 << 20, 10_000_000, true).is_ok());
+        assert!(check_solving(256 << 20, 100_000_000, 0, false).is_err());
+        assert!(check_solving(256 << 20, 10_000_000, 0, true).is_ok());
+        assert!(check_solving(256 << 20, 1_000_000, 10_000_000, false).is_err());
     }
 }

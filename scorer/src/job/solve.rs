@@ -107,12 +107,13 @@ async fn write_result(
     for manifest in manifests {
         readers.push(reader(work, manifest).await?);
     }
+    let pairs = manifests.iter().map(|manifest| manifest.pairs).sum();
     let solving = {
         let work = work.clone();
         tokio::task::spawn_blocking(move || -> Result<_, Failure> {
             let open = |(shard, reader)| PairReader::new(work.pairs_key(shard), reader);
             let readers = (0..).zip(readers).map(open).collect::<Result<_, _>>()?;
-            finish_result(&work, Merge::new(readers)?, seed, outputs)
+            finish_result(&work, pairs, Merge::new(readers)?, seed, outputs)
         })
     };
     solving.await.map_err(|error| internal(&error.to_string()))?
@@ -133,6 +134,7 @@ async fn reader(work: &Work, manifest: &ShardManifest) -> Result<BlockingReader,
 
 fn finish_result(
     work: &Work,
+    number: u64,
     pairs: Shards,
     seed: Option<Seed>,
     outputs: Vec<Output>,
@@ -144,7 +146,7 @@ fn finish_result(
         })?;
         return Ok((None, objects));
     }
-    let groups = form_groups(work, pairs)?;
+    let groups = form_groups(work, number, pairs)?;
     let objects = match seed {
         None => write_all(outputs, |out, _| result::write_groups(out, &groups))?,
         Some(seed) => {
@@ -159,10 +161,12 @@ fn finish_result(
     Ok((Some(groups.len()), objects))
 }
 
-fn form_groups(work: &Work, pairs: Shards) -> Result<Groups, Failure> {
+/// Solves so many pairs.
+fn form_groups(work: &Work, number: u64, pairs: Shards) -> Result<Groups, Failure> {
     let records = records(work);
     let permutations = work.plan.result_type == ResultType::Permutations;
-    memory::check_solving(work.plan.memory_limit_bytes, records.iter().sum(), permutations)?;
+    let within = if records.len() == 1 { number } else { 0 };
+    memory::check_solving(work.plan.memory_limit_bytes, records.iter().sum(), within, permutations)?;
     let mut solver = GreedySolver::new(&records)?;
     for pair in pairs {
         solver.add(&pair?)?;

@@ -51,7 +51,7 @@ fn sizes(most: u32) -> impl Strategy<Value = u32> {
 }
 
 proptest! {
-    #![proptest_config(cases(32))]
+    #![proptest_config(cases(20))]
 
     #[test]
     fn every_plan_finds_the_same_pairs_as_the_definition(
