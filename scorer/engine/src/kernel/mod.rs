@@ -11,6 +11,7 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bw;
 mod ceiling;
+mod few;
 mod leaf_kernel;
 mod leaves;
 #[cfg(target_arch = "x86_64")]
@@ -22,6 +23,7 @@ mod plain;
 mod popcnt;
 
 pub use ceiling::{kernel_names, register_ceiling};
+pub(super) use few::{FEW, Found, Records, fetch};
 pub(super) use leaf_kernel::LeafKernel;
 
 use super::Error;
