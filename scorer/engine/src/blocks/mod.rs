@@ -5,7 +5,7 @@ mod membership;
 use std::ops::Range;
 
 pub use builder::BlocksBuilder;
-pub(super) use membership::{Membership, first_shared_is};
+pub(super) use membership::{Membership, SharedBefore, first_shared_is};
 
 use super::Shard;
 use super::work::{area, cut, dataset_pairs};
@@ -13,14 +13,17 @@ use super::work::{area, cut, dataset_pairs};
 /// Which records are in which blocks: two records of different data sets are compared when they share one.
 ///
 /// Made by a [`BlocksBuilder`]. Only blocks with records of two data sets or more are kept. Blocks are numbered in
-/// the order of their ids' bytes, so that the numbers, and with them the shards, do not depend on the order in
-/// which the entries came. Takes about 8 bytes an entry, 4 a record, and 8 a block and data set.
+/// the order of their first records, so that what is compared one after the other is read from near one another where
+/// that is possible; not in the order in which the entries came, as all shards must number them alike. Takes about
+/// 8 bytes an entry, 4 a record, and 8 a block and data set.
 #[derive(Clone, Debug)]
 pub struct Blocks {
     /// For each data set, its records by block.
     datasets: Vec<Membership>,
     /// How many blocks there are.
     blocks: u32,
+    /// The sum of all products.
+    comparisons: u128,
 }
 
 /// Some records of one data set in a block, to be compared with some of another data set.
@@ -43,6 +46,12 @@ impl Unit {
 }
 
 impl Blocks {
+    fn new(datasets: Vec<Membership>, blocks: u32) -> Self {
+        let mut made = Self { datasets, blocks, comparisons: 0 };
+        made.comparisons = made.products().map(|(.., rows, columns)| area(rows, columns)).sum();
+        made
+    }
+
     /// How many blocks have records of two data sets or more.
     pub fn len(&self) -> u32 {
         self.blocks
@@ -61,7 +70,7 @@ impl Blocks {
     /// Comparisons within all blocks: the sum over the blocks of the products of their records in each two data
     /// sets. Pairs that share several blocks count several times.
     pub fn comparisons(&self) -> u128 {
-        self.products().map(|(.., rows, columns)| area(rows, columns)).sum()
+        self.comparisons
     }
 
     pub(super) fn dataset(&self, dataset: usize) -> &Membership {
@@ -71,22 +80,35 @@ impl Blocks {
     /// What one shard compares, a block and two data sets at a time. Huge blocks are cut, as [`super::work::slice`]
     /// cuts data sets.
     pub(super) fn units(&self, shard: Shard) -> impl Iterator<Item = Unit> + '_ {
-        let bounds = shard.bounds(self.comparisons());
+        let bounds = shard.bounds(self.comparisons);
         let mut offset = 0;
         self.products().filter_map(move |(block, dataset0, dataset1, rows, columns)| {
-            let part = cut(rows, columns, offset, &bounds);
+            let start = offset;
             offset += area(rows, columns);
-            part.map(|(places0, places1)| Unit { block, dataset0, places0, dataset1, places1 })
+            // nearly all blocks are small, and within the bounds: no division for those
+            let within = bounds.start <= start && offset <= bounds.end && start < offset;
+            let (places0, places1) =
+                if within { (0..rows, 0..columns) } else { cut(rows, columns, start, &bounds)? };
+            Some(Unit { block, dataset0, places0, dataset1, places1 })
         })
     }
 
     /// For each block and two data sets: their records in it.
     fn products(&self) -> impl Iterator<Item = (u32, usize, usize, u32, u32)> + '_ {
-        (0..self.blocks).flat_map(move |block| {
-            dataset_pairs(self.datasets.len()).map(move |(i, j)| {
-                let members = |dataset: usize| self.datasets[dataset].members(block).len() as u32;
-                (block, i, j, members(i), members(j))
-            })
+        let pairs: Vec<_> = dataset_pairs(self.datasets.len()).collect();
+        let (mut block, mut pair) = (0, 0);
+        std::iter::from_fn(move || {
+            if block == self.blocks {
+                return None;
+            }
+            let (i, j) = pairs[pair];
+            let members = |dataset: usize| self.datasets[dataset].members(block).len() as u32;
+            let product = (block, i, j, members(i), members(j));
+            pair += 1;
+            if pair == pairs.len() {
+                (block, pair) = (block + 1, 0);
+            }
+            Some(product)
         })
     }
 }
