@@ -5,7 +5,6 @@ use super::chunk::Chunk;
 use super::executor::{Done, Executor};
 use super::kernel::Scratch;
 use super::linkage::{Linkage, Matcher};
-use super::threshold::score;
 use super::work::{self, Rectangle};
 use crate::pairs::Pair;
 
@@ -98,12 +97,14 @@ fn run_chunks(
     executor.run(tasks, |task, scratch: &mut Scratch, pairs| {
         let tile_rows = tile(task % row_tiles, TILE_ROWS, rows.len());
         let tile_columns = tile(task / row_tiles, TILE_COLUMNS, columns.len());
-        matcher.score_tile(rows.tile(tile_rows.clone()), columns.tile(tile_columns.clone()), scratch);
-        pairs.extend(scratch.hits.iter().map(|hit| {
-            let (row, column) = (tile_rows.start as u32 + hit.row, tile_columns.start as u32 + hit.column);
-            pair(row, column, score(hit.intersection, rows.count(row) + columns.count(column)))
-        }));
         let comparisons = (tile_rows.len() * tile_columns.len()) as u64;
+        let (first_row, first_column) = (tile_rows.start as u32, tile_columns.start as u32);
+        matcher.score_tile(
+            rows.tile(tile_rows),
+            columns.tile(tile_columns),
+            scratch,
+            |row, column, score| pairs.push(pair(first_row + row, first_column + column, score)),
+        );
         Ok(Done { planned: comparisons, comparisons })
     })
 }
