@@ -62,14 +62,13 @@ enum Measure {
         #[command(flatten)]
         how: How,
     },
-    /// Random records of two data sets in blocks of 2 to 5, each in one block. Making the blocks is not timed.
+    /// Random records of two data sets in blocks of 2 to 5. Making the blocks is not timed.
     Blocks {
-        /// Records of both data sets together.
+        #[command(flatten)]
+        shape: Shape,
+        /// Let the engine read from files, as a Job does; reading is then timed, too.
         #[arg(long)]
-        records: u32,
-        /// Number the records by block; else they come in any order, as real ones do.
-        #[arg(long)]
-        in_order: bool,
+        files: bool,
         #[command(flatten)]
         how: How,
     },
@@ -77,6 +76,26 @@ enum Measure {
     Ceiling,
     /// The kernels that this processor knows.
     Kernels,
+}
+
+/// Which records are in which blocks.
+#[derive(Args)]
+struct Shape {
+    /// Records of both data sets together.
+    #[arg(long)]
+    records: u32,
+    /// Number the records by block; else they come in any order, as real ones do.
+    #[arg(long)]
+    in_order: bool,
+    /// Records of the largest blocks.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..))]
+    largest: u32,
+    /// Put so many of the records into one block, half of them of either data set.
+    #[arg(long, default_value_t = 0)]
+    in_one: u32,
+    /// In how many blocks each record is: of the same sizes, with others each time.
+    #[arg(long, default_value_t = 1)]
+    blocks_each: u32,
 }
 
 #[derive(Args)]
@@ -88,6 +107,9 @@ struct How {
     threshold: f64,
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Bytes of encodings that the engine may hold in memory; unless said otherwise, it does all in one pass.
+    #[arg(long, default_value_t = NO_LIMIT)]
+    memory: usize,
 }
 
 fn main() -> Result<()> {
@@ -99,9 +121,7 @@ fn main() -> Result<()> {
         }
         Measure::Random { records, save: Some(folder), how } => {
             for (party, name) in ["a.clk", "b.clk"].into_iter().enumerate() {
-                let words = random_words(party, records, how.bytes);
-                let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
-                std::fs::write(folder.join(name), bytes).with_context(|| folder.display().to_string())?;
+                save(party, records, how.bytes, &folder.join(name))?;
             }
             return Ok(());
         }
@@ -109,10 +129,18 @@ fn main() -> Result<()> {
             let parties = [random(0, records, how.bytes)?, random(1, records, how.bytes)?];
             how.run(&[&parties[0], &parties[1]], None)?
         }
-        Measure::Blocks { records, in_order, how } => {
-            let (blocks, [first, second]) = tiny_blocks(records, in_order)?;
-            let parties = [random(0, first, how.bytes)?, random(1, second, how.bytes)?];
-            how.run(&[&parties[0], &parties[1]], Some(&blocks))?
+        Measure::Blocks { shape, files, how } => {
+            let (blocks, [first, second]) = shape.blocks()?;
+            let folder = tempfile::tempdir()?;
+            let party = |party, records| -> Result<Box<dyn EncodingSource>> {
+                if !files {
+                    return Ok(Box::new(random(party, records, how.bytes)?));
+                }
+                let path = folder.path().join(party.to_string());
+                save(party, records, how.bytes, &path)?;
+                Ok(Box::new(FileEncodings::open(path, how.bytes, party)?))
+            };
+            how.run(&[&*party(0, first)?, &*party(1, second)?], Some(&blocks))?
         }
         Measure::Ceiling => json!({ "pairs_per_second": ceiling() }),
         Measure::Kernels => json!(linkage_engine::kernel_names()),
@@ -123,7 +151,7 @@ fn main() -> Result<()> {
 
 impl How {
     fn run(&self, parties: &[&dyn EncodingSource], blocks: Option<&Blocks>) -> Result<Value> {
-        let mut linkage = Linkage::new(parties, Threshold::new(self.threshold)?)?.memory(NO_LIMIT);
+        let mut linkage = Linkage::new(parties, Threshold::new(self.threshold)?)?.memory(self.memory);
         if let Some(blocks) = blocks {
             linkage = linkage.blocks(blocks)?;
         }
@@ -214,37 +242,53 @@ fn random(party: usize, records: u32, encoding_bytes: usize) -> Result<Encodings
     Ok(Encodings::new(random_words(party, records, encoding_bytes), encoding_bytes)?)
 }
 
+fn save(party: usize, records: u32, encoding_bytes: usize, path: &Path) -> Result<()> {
+    let bytes: Vec<u8> =
+        random_words(party, records, encoding_bytes).into_iter().flat_map(u64::to_le_bytes).collect();
+    std::fs::write(path, bytes).with_context(|| path.display().to_string())
+}
+
 fn random_words(party: usize, records: u32, encoding_bytes: usize) -> Vec<u64> {
     let mut random = ChaCha8Rng::seed_from_u64(SEED + party as u64);
     (0..records as usize * encoding_bytes / 8).map(|_| random.next_u64()).collect()
 }
 
-/// Blocks of 2 to 5 records, at least one of either data set in each; and the records of either data set.
-fn tiny_blocks(records: u32, in_order: bool) -> Result<(Blocks, [u32; 2])> {
-    let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    // for each record of either data set its block
-    let mut block_of = [Vec::new(), Vec::new()];
-    let (mut block, mut left) = (0u32, records);
-    while left >= 2 {
-        // no record may be left over
-        let size = if left <= 5 { left } else { random.random_range(2..=5).min(left - 2) };
-        let of_first = random.random_range(1..size);
-        block_of[0].extend((0..of_first).map(|_| block));
-        block_of[1].extend((of_first..size).map(|_| block));
-        left -= size;
-        block += 1;
-    }
-    if !in_order {
-        block_of.iter_mut().for_each(|blocks| blocks.shuffle(&mut random));
-    }
-    let sizes = block_of.each_ref().map(|blocks| blocks.len() as u32);
-    let mut builder = BlocksBuilder::new(&sizes);
-    for (party, blocks) in block_of.iter().enumerate() {
-        for (record, block) in blocks.iter().enumerate() {
-            builder.add(party, record as u32, block.to_be_bytes())?;
+impl Shape {
+    /// The blocks, each with at least one record of either data set; and the records of either data set.
+    fn blocks(&self) -> Result<(Blocks, [u32; 2])> {
+        let mut random = ChaCha8Rng::seed_from_u64(SEED);
+        // for each record of either data set its block
+        let mut block_of =
+            [self.in_one / 2, self.in_one.div_ceil(2)].map(|records| vec![0; records as usize]);
+        let (mut block, mut left) = (1u32, self.records.saturating_sub(self.in_one));
+        while left >= 2 {
+            // no record may be left over
+            let size = if left <= self.largest {
+                left
+            } else {
+                random.random_range(2..=self.largest).min(left - 2).max(2)
+            };
+            let of_first = random.random_range(1..size);
+            block_of[0].extend((0..of_first).map(|_| block));
+            block_of[1].extend((of_first..size).map(|_| block));
+            left -= size;
+            block += 1;
         }
+        let sizes = block_of.each_ref().map(|blocks| blocks.len() as u32);
+        let mut builder = BlocksBuilder::new(&sizes);
+        for nth in 0..self.blocks_each {
+            if nth > 0 || !self.in_order {
+                block_of.iter_mut().for_each(|blocks| blocks.shuffle(&mut random));
+            }
+            for (party, blocks) in block_of.iter().enumerate() {
+                for (record, block) in blocks.iter().enumerate() {
+                    let id = u64::from(nth) << 32 | u64::from(*block);
+                    builder.add(party, record as u32, id.to_be_bytes())?;
+                }
+            }
+        }
+        Ok((builder.finish()?, sizes))
     }
-    Ok((builder.finish()?, sizes))
 }
 
 /// Pairs a second at best; none on a processor for which no ceiling is known.
