@@ -63,14 +63,13 @@ enum Measure {
         #[command(flatten)]
         how: How,
     },
-    /// Random records of all data sets in blocks of 2 to 5, each in one block. Making the blocks is not timed.
+    /// Random records of all data sets in blocks of 2 to 5. Making the blocks is not timed.
     Blocks {
-        /// Records of all data sets together.
+        #[command(flatten)]
+        shape: Shape,
+        /// Let the engine read from files, as a Job does; reading is then timed, too.
         #[arg(long)]
-        records: u32,
-        /// Number the records by block; else they come in any order, as real ones do.
-        #[arg(long)]
-        in_order: bool,
+        files: bool,
         #[command(flatten)]
         how: How,
     },
@@ -78,6 +77,26 @@ enum Measure {
     Ceiling,
     /// The kernels that this processor knows, and those that only others know.
     Kernels,
+}
+
+/// Which records are in which blocks.
+#[derive(Args)]
+struct Shape {
+    /// Records of both data sets together.
+    #[arg(long)]
+    records: u32,
+    /// Number the records by block; else they come in any order, as real ones do.
+    #[arg(long)]
+    in_order: bool,
+    /// Records of the largest blocks.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..))]
+    largest: u32,
+    /// Put so many of the records into one block, half of them of either data set.
+    #[arg(long, default_value_t = 0)]
+    in_one: u32,
+    /// In how many blocks each record is: of the same sizes, with others each time.
+    #[arg(long, default_value_t = 1)]
+    blocks_each: u32,
 }
 
 #[derive(Args)]
@@ -92,31 +111,46 @@ struct How {
     /// Compare the first data set with itself, each pair once; there is no second one.
     #[arg(long)]
     within: bool,
+    /// Bytes of encodings that the engine may hold in memory; unless said otherwise, it does all in one pass.
+    #[arg(long, default_value_t = NO_LIMIT)]
+    memory: usize,
 }
 
 fn main() -> Result<()> {
     let printed = match Cli::parse().measure {
         Measure::Match { first, second, records, files, how } => {
             let files_of_parties = [Some(first), second.filter(|_| !how.within)].into_iter().flatten();
-            let open = |(party, file): (usize, PathBuf)| open(&file, party, records, files, how.bytes);
+            let open = |(party, file): (usize, PathBuf)| -> Result<Box<dyn EncodingSource>> {
+                Ok(Box::new(open(&file, party, records, files, how.bytes)?))
+            };
             how.run(&files_of_parties.enumerate().map(open).collect::<Result<Vec<_>>>()?, None)?
         }
         Measure::Random { records, save: Some(folder), how } => {
             for (party, name) in ["a.clk", "b.clk"].into_iter().enumerate() {
-                let words = random_words(party, records, how.bytes);
-                let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
-                std::fs::write(folder.join(name), bytes).with_context(|| folder.display().to_string())?;
+                save(party, records, how.bytes, &folder.join(name))?;
             }
             return Ok(());
         }
         Measure::Random { records, save: None, how } => {
-            let parties = (0..how.parties()).map(|party| random(party, records, how.bytes));
+            let party = |party| -> Result<Box<dyn EncodingSource>> {
+                Ok(Box::new(random(party, records, how.bytes)?))
+            };
+            let parties = (0..how.parties()).map(party);
             how.run(&parties.collect::<Result<Vec<_>>>()?, None)?
         }
-        Measure::Blocks { records, in_order, how } => {
-            let (blocks, sizes) = tiny_blocks(records, how.parties(), in_order)?;
-            let parties = sizes.into_iter().enumerate().map(|(party, size)| random(party, size, how.bytes));
-            how.run(&parties.collect::<Result<Vec<_>>>()?, Some(&blocks))?
+        Measure::Blocks { shape, files, how } => {
+            let (blocks, sizes) = shape.blocks(how.parties())?;
+            let folder = tempfile::tempdir()?;
+            let party = |(party, &records): (usize, &u32)| -> Result<Box<dyn EncodingSource>> {
+                if !files {
+                    return Ok(Box::new(random(party, records, how.bytes)?));
+                }
+                let path = folder.path().join(party.to_string());
+                save(party, records, how.bytes, &path)?;
+                Ok(Box::new(FileEncodings::open(path, how.bytes, party)?))
+            };
+            let parties = sizes.iter().enumerate().map(party).collect::<Result<Vec<_>>>()?;
+            how.run(&parties, Some(&blocks))?
         }
         Measure::Ceiling => json!({ "pairs_per_second": ceiling() }),
         Measure::Kernels => json!({
@@ -133,13 +167,13 @@ impl How {
         if self.within { 1 } else { 2 }
     }
 
-    fn run(&self, parties: &[impl EncodingSource], blocks: Option<&Blocks>) -> Result<Value> {
+    fn run(&self, parties: &[Box<dyn EncodingSource>], blocks: Option<&Blocks>) -> Result<Value> {
         let threshold = Threshold::new(self.threshold)?;
         let linkage = match parties {
-            [first, second] => Linkage::new(&[first, second], threshold)?,
-            _ => Linkage::within(&parties[0], threshold)?,
+            [first, second] => Linkage::new(&[&**first, &**second], threshold)?,
+            _ => Linkage::within(&*parties[0], threshold)?,
         };
-        let mut linkage = linkage.memory(NO_LIMIT);
+        let mut linkage = linkage.memory(self.memory);
         if let Some(blocks) = blocks {
             linkage = linkage.blocks(blocks)?;
         }
@@ -230,37 +264,55 @@ fn random(party: usize, records: u32, encoding_bytes: usize) -> Result<Encodings
     Ok(Encodings::new(random_words(party, records, encoding_bytes), encoding_bytes)?)
 }
 
+fn save(party: usize, records: u32, encoding_bytes: usize, path: &Path) -> Result<()> {
+    let bytes: Vec<u8> =
+        random_words(party, records, encoding_bytes).into_iter().flat_map(u64::to_le_bytes).collect();
+    std::fs::write(path, bytes).with_context(|| path.display().to_string())
+}
+
 fn random_words(party: usize, records: u32, encoding_bytes: usize) -> Vec<u64> {
     let mut random = ChaCha8Rng::seed_from_u64(SEED + party as u64);
     (0..records as usize * encoding_bytes / 8).map(|_| random.next_u64()).collect()
 }
 
-/// Blocks of 2 to 5 records, at least one of each of one or two data sets; and the records of each data set.
-fn tiny_blocks(records: u32, parties: usize, in_order: bool) -> Result<(Blocks, Vec<u32>)> {
-    let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    // for each record of each data set its block
-    let mut block_of = vec![Vec::new(); parties];
-    let (mut block, mut left) = (0u32, records);
-    while left >= 2 {
-        // no record may be left over
-        let size = if left <= 5 { left } else { random.random_range(2..=5).min(left - 2) };
-        let of_first = if parties == 1 { size } else { random.random_range(1..size) };
-        block_of[0].extend((0..of_first).map(|_| block));
-        block_of[parties - 1].extend((of_first..size).map(|_| block));
-        left -= size;
-        block += 1;
-    }
-    if !in_order {
-        block_of.iter_mut().for_each(|blocks| blocks.shuffle(&mut random));
-    }
-    let sizes: Vec<u32> = block_of.iter().map(|blocks| blocks.len() as u32).collect();
-    let mut builder = BlocksBuilder::new(&sizes);
-    for (party, blocks) in block_of.iter().enumerate() {
-        for (record, block) in blocks.iter().enumerate() {
-            builder.add(party, record as u32, block.to_be_bytes())?;
+impl Shape {
+    /// The blocks, each with at least one record of each of one or two data sets; and the records of each data set.
+    fn blocks(&self, parties: usize) -> Result<(Blocks, Vec<u32>)> {
+        let mut random = ChaCha8Rng::seed_from_u64(SEED);
+        // for each record of each data set its block
+        let mut block_of = vec![Vec::new(); parties];
+        block_of[0].resize(self.in_one as usize / 2, 0);
+        let others = block_of[parties - 1].len() + self.in_one.div_ceil(2) as usize;
+        block_of[parties - 1].resize(others, 0);
+        let (mut block, mut left) = (1u32, self.records.saturating_sub(self.in_one));
+        while left >= 2 {
+            // no record may be left over
+            let size = if left <= self.largest {
+                left
+            } else {
+                random.random_range(2..=self.largest).min(left - 2).max(2)
+            };
+            let of_first = if parties == 1 { size } else { random.random_range(1..size) };
+            block_of[0].extend((0..of_first).map(|_| block));
+            block_of[parties - 1].extend((of_first..size).map(|_| block));
+            left -= size;
+            block += 1;
         }
+        let sizes: Vec<u32> = block_of.iter().map(|blocks| blocks.len() as u32).collect();
+        let mut builder = BlocksBuilder::new(&sizes);
+        for nth in 0..self.blocks_each {
+            if nth > 0 || !self.in_order {
+                block_of.iter_mut().for_each(|blocks| blocks.shuffle(&mut random));
+            }
+            for (party, blocks) in block_of.iter().enumerate() {
+                for (record, block) in blocks.iter().enumerate() {
+                    let id = u64::from(nth) << 32 | u64::from(*block);
+                    builder.add(party, record as u32, id.to_be_bytes())?;
+                }
+            }
+        }
+        Ok((builder.finish()?, sizes))
     }
-    Ok((builder.finish()?, sizes))
 }
 
 /// Pairs a second at best; none on a processor for which no ceiling is known.

@@ -2,6 +2,7 @@ use std::io;
 use std::ops::Range;
 
 use super::EncodingSource;
+use super::encodings::fewer_than_announced;
 use super::kernel::{self, Tile};
 
 /// Some records of a data set, in memory, with the number of bits set in each. Reused: it keeps its memory.
@@ -95,7 +96,7 @@ impl Chunk {
         self.counts.reserve(records);
         read(&mut self.words)?;
         if self.words.len() != records * self.width {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "not as many encodings as announced"));
+            return Err(fewer_than_announced());
         }
         kernel::count_ones(&self.words, self.width, &mut self.counts);
         Ok(())

@@ -5,7 +5,6 @@ use super::chunk::Chunk;
 use super::executor::{Done, Executor};
 use super::kernel::Scratch;
 use super::linkage::{Linkage, Matcher};
-use super::threshold::score;
 use super::triangle::score_later;
 use super::work::{self, Rectangle};
 use crate::pairs::Pair;
@@ -116,16 +115,18 @@ fn run_chunks(
     executor.run(tasks, |task, scratch: &mut Scratch, pairs| {
         let tile_rows = tile(task % row_tiles, TILE_ROWS, rows.len());
         let tile_columns = tile(task / row_tiles, TILE_COLUMNS, columns.len());
+        let mut found = |row, column, score| pairs.push(pair(row, column, score));
         let comparisons = if same {
-            score_later(matcher, rows, &tile_rows, &tile_columns, scratch)
+            score_later(matcher, rows, tile_rows, tile_columns, scratch, found)
         } else {
-            matcher.score_tile(rows.tile(tile_rows.clone()), columns.tile(tile_columns.clone()), scratch);
-            (tile_rows.len() * tile_columns.len()) as u64
+            let (first_row, first_column) = (tile_rows.start as u32, tile_columns.start as u32);
+            let comparisons = (tile_rows.len() * tile_columns.len()) as u64;
+            let (rows, columns) = (rows.tile(tile_rows), columns.tile(tile_columns));
+            matcher.score_tile(rows, columns, scratch, |row, column, score| {
+                found(first_row + row, first_column + column, score);
+            });
+            comparisons
         };
-        pairs.extend(scratch.hits.iter().map(|hit| {
-            let (row, column) = (tile_rows.start as u32 + hit.row, tile_columns.start as u32 + hit.column);
-            pair(row, column, score(hit.intersection, rows.count(row) + columns.count(column)))
-        }));
         Ok(Done { planned: comparisons, comparisons })
     })
 }

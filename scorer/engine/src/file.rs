@@ -9,6 +9,8 @@ use super::{EncodingSource, Error};
 
 /// How much is read at a time.
 const READ_BYTES: usize = 1 << 18;
+/// Records whose starts are at most so far from one another are read together, with what is between them.
+const NEAR_BYTES: usize = 1 << 12;
 
 /// A data set in a file: raw encodings, back to back. Only what is asked for is read.
 #[derive(Debug)]
@@ -50,6 +52,21 @@ impl EncodingSource for FileEncodings {
             self.file.read_exact_at(&mut buffer[..part], at)?;
             append_words(&buffer[..part], words);
             at += part as u64;
+        }
+        Ok(())
+    }
+
+    fn gather(&self, records: &[u32], words: &mut Vec<u64>) -> io::Result<()> {
+        let size = self.encoding_bytes;
+        let near = |&one: &u32, &next: &u32| one <= next && (next - one) as usize * size <= NEAR_BYTES;
+        let mut buffer = Vec::new();
+        for records in records.chunk_by(near).flat_map(|near| near.chunks(READ_BYTES / NEAR_BYTES)) {
+            let (first, last) = (records[0], records[records.len() - 1]);
+            buffer.resize(((last - first) as usize + 1) * size, 0);
+            self.file.read_exact_at(&mut buffer, u64::from(first) * size as u64)?;
+            for record in records {
+                append_words(&buffer[(record - first) as usize * size..][..size], words);
+            }
         }
         Ok(())
     }

@@ -2,9 +2,9 @@ use super::blocked::run_blocked;
 use super::dense::run_dense;
 use super::encodings::check_encoding_bytes;
 use super::executor::Executor;
-use super::kernel::{self, Kernel, LeafKernel, Tile};
+use super::kernel::{self, Found, Kernel, LeafKernel, Records, Tile};
 use super::prune::{self, Forced, Plan, run_pruned};
-use super::threshold::Cutoffs;
+use super::threshold::{Cutoffs, score};
 use super::{Blocks, EncodingSource, Error, Meter, PairSink, Shard, Threshold, work};
 
 /// Memory for encodings, unless said otherwise, in bytes.
@@ -56,15 +56,32 @@ pub(super) struct Matcher {
 }
 
 impl Matcher {
-    /// The hits are those of these tiles alone.
-    pub(super) fn score_tile(&self, rows: Tile<'_>, columns: Tile<'_>, scratch: &mut kernel::Scratch) {
+    /// Compares every row with every column; hands over the places of those at or above the threshold, and the score.
+    pub(super) fn score_tile(
+        &self,
+        rows: Tile<'_>,
+        columns: Tile<'_>,
+        scratch: &mut kernel::Scratch,
+        mut found: impl FnMut(u32, u32, f64),
+    ) {
         scratch.hits.clear();
-        self.add_tile(rows, columns, scratch);
+        self.kernel.score_tile(rows, columns, &self.cutoffs, scratch);
+        for hit in &scratch.hits {
+            let sum = rows.counts[hit.row as usize] + columns.counts[hit.column as usize];
+            found(hit.row, hit.column, score(hit.intersection, sum));
+        }
     }
 
-    /// The hits are added to those of other tiles.
-    pub(super) fn add_tile(&self, rows: Tile<'_>, columns: Tile<'_>, scratch: &mut kernel::Scratch) {
-        self.kernel.score_tile(rows, columns, &self.cutoffs, scratch);
+    /// As [`Self::score_tile`], of records in memory, few of them on one side at least; hands over their numbers.
+    pub(super) fn score_few(
+        &self,
+        rows: Records<'_>,
+        columns: Records<'_>,
+        mut found: impl FnMut(u32, u32, f64),
+    ) {
+        self.kernel.score_few(rows, columns, &self.cutoffs, |pair: Found| {
+            found(pair.row, pair.column, score(pair.intersection, pair.sum));
+        });
     }
 }
 

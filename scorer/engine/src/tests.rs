@@ -92,6 +92,17 @@ pub(super) fn as_sources<'a>(sets: &'a [Encodings<'a>]) -> Vec<&'a dyn EncodingS
     sets.iter().map(|set| set as &dyn EncodingSource).collect()
 }
 
+/// The data sets in files.
+fn in_files(words: &[Vec<u64>]) -> Vec<tempfile::NamedTempFile> {
+    let in_file = |words: &Vec<u64>| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        words.iter().for_each(|word| file.write_all(&word.to_le_bytes()).unwrap());
+        file.flush().unwrap();
+        file
+    };
+    words.iter().map(in_file).collect()
+}
+
 pub(super) fn encodings(words: Vec<Vec<u64>>, width: usize) -> Vec<Encodings<'static>> {
     words.into_iter().map(|words| Encodings::new(words, width * 8).unwrap()).collect()
 }
@@ -119,11 +130,16 @@ proptest! {
     fn compares_each_pair_that_shares_a_block_once(
         seed: u64,
         records in prop::collection::vec(0..40u32, 2..5),
-        ids in 1..12u32,
+        // few blocks are large ones
+        ids in prop::sample::select(vec![1, 2, 5, 12, 60]),
         most_blocks in 0..6u32,
+        width in prop::sample::select(vec![1, 2, 8, 16, 17]),
+        threshold in prop::sample::select(vec![0.5, 0.8, 1.0]),
         shards in 1..6u32,
+        files: bool,
+        memory in prop::sample::select(vec![0, 1_000, 1 << 20]),
     ) {
-        let sets = encodings(datasets(seed, &records, 2), 2);
+        let words = datasets(seed, &records, width);
         let mut random = ChaCha20Rng::seed_from_u64(seed);
         let ids_of_record = |random: &mut ChaCha20Rng| -> BTreeSet<String> {
             (0..random.random_range(0..=most_blocks)).map(|_| random.random_range(0..ids).to_string()).collect()
@@ -138,10 +154,83 @@ proptest! {
             }
         }
         let blocks = builder.finish().unwrap();
+        let in_files = in_files(if files { &words } else { &[] });
+        let opened: Vec<_> =
+            in_files.iter().map(|file| FileEncodings::open(file.path(), width * 8, 0).unwrap()).collect();
+        let sets = encodings(words, width);
+        let sources: Vec<&dyn EncodingSource> = match files {
+            true => opened.iter().map(|set| set as &dyn EncodingSource).collect(),
+            false => as_sources(&sets),
+        };
         prop_assert_eq!(
-            run(&as_sources(&sets), 0.5, Some(&blocks), shards, 1 << 20),
-            expected(&sets, 0.5, Some(&ids_of))
+            run(&sources, threshold, Some(&blocks), shards, memory),
+            expected(&sets, threshold, Some(&ids_of))
         );
+    }
+
+    #[test]
+    fn tiny_blocks_beside_a_huge_one(
+        seed: u64,
+        records in (0..300u32, 0..300u32),
+        each in 1..4usize,
+        huge in prop::sample::select(vec![0.0, 0.05, 0.5]),
+        shards in 1..4u32,
+    ) {
+        let records = [records.0, records.1];
+        let sets = encodings(datasets(seed, &records, 16), 16);
+        let mut random = ChaCha20Rng::seed_from_u64(seed);
+        let tiny = records[0] / 2 + 1;
+        let ids_of = records.map(|n| {
+            let mut id = || match random.random_bool(huge) {
+                true => "huge".to_owned(),
+                false => random.random_range(0..tiny).to_string(),
+            };
+            (0..n).map(|_| (0..each).map(|_| id()).collect()).collect::<Vec<BTreeSet<_>>>()
+        });
+        let mut builder = BlocksBuilder::new(&records);
+        for (dataset, records) in ids_of.iter().enumerate() {
+            for (record, ids) in (0..).zip(records) {
+                ids.iter().for_each(|id| builder.add(dataset, record, id).unwrap());
+            }
+        }
+        let blocks = builder.finish().unwrap();
+        prop_assert_eq!(
+            run(&as_sources(&sets), 0.8, Some(&blocks), shards, 0),
+            expected(&sets, 0.8, Some(&ids_of))
+        );
+    }
+
+    #[test]
+    fn files_give_any_records_as_memory_does(
+        width in 1..=128usize,
+        gathered in prop::collection::vec(0..700u32, 0..300),
+        sorted: bool,
+    ) {
+        let words: Vec<u64> = (0..700 * width as u64).collect();
+        let file = in_files(std::slice::from_ref(&words)).remove(0);
+        let file = FileEncodings::open(file.path(), width * 8, 0).unwrap();
+        let mut records = gathered;
+        if sorted {
+            records.sort();
+        }
+        let (mut from_file, mut from_memory) = (vec![7], vec![7]);
+        file.gather(&records, &mut from_file).unwrap();
+        Encodings::new(words, width * 8).unwrap().gather(&records, &mut from_memory).unwrap();
+        prop_assert_eq!(from_file, from_memory);
+    }
+}
+
+#[test]
+fn owned_encodings_start_where_a_cache_line_does() {
+    for words in [0, 1, 5, 16, 1000, 100_000] {
+        let words: Vec<u64> = (0..words).collect();
+        let (owned, borrowed) =
+            (Encodings::new(words.clone(), 8).unwrap(), Encodings::new(&words[..], 8).unwrap());
+        for encodings in [&owned, &borrowed, &owned.clone()] {
+            assert_eq!((encodings.records() as usize, encodings.words()), (words.len(), Some(&words[..])));
+        }
+        assert!(owned.words().unwrap().as_ptr().addr().is_multiple_of(64));
+        assert!(words.last().is_none_or(|&last| owned.record(last as u32) == [last]));
     }
 }
 
@@ -172,15 +261,7 @@ fn large_blocks_are_cut_into_pieces_without_loss() {
 #[test]
 fn files_and_a_sorter_give_the_same_as_memory() {
     let words = datasets(5, &[301, 203], 16);
-    let files: Vec<_> = words
-        .iter()
-        .map(|words| {
-            let mut file = tempfile::NamedTempFile::new().unwrap();
-            words.iter().for_each(|word| file.write_all(&word.to_le_bytes()).unwrap());
-            file.flush().unwrap();
-            file
-        })
-        .collect();
+    let files = in_files(&words);
     let sources: Vec<_> =
         files.iter().map(|file| FileEncodings::open(file.path(), 128, 0).unwrap()).collect();
     let sources = [&sources[0] as &dyn EncodingSource, &sources[1]];

@@ -10,26 +10,26 @@ use super::linkage::Matcher;
 /// that little is compared below the diagonal.
 const STRIP: usize = 64;
 
-/// Compares some records of a chunk with others of it, where these come later. The hits are numbered as those of
-/// [`Matcher::score_tile`] with all rows and columns. Gives the number of comparisons back.
+/// Compares some records of a chunk with others of it, where these come later; hands over the places of those at or
+/// above the threshold in the chunk, and the score. Gives the number of comparisons back.
 pub(super) fn score_later(
     matcher: &Matcher,
     chunk: &Chunk,
-    rows: &Range<usize>,
-    columns: &Range<usize>,
+    rows: Range<usize>,
+    columns: Range<usize>,
     scratch: &mut Scratch,
+    mut found: impl FnMut(u32, u32, f64),
 ) -> u64 {
-    scratch.hits.clear();
-    for (strip, later) in strips(rows, columns) {
-        let before = scratch.hits.len();
-        matcher.add_tile(chunk.tile(strip.clone()), chunk.tile(later.clone()), scratch);
-        for hit in &mut scratch.hits[before..] {
-            hit.row += (strip.start - rows.start) as u32;
-            hit.column += (later.start - columns.start) as u32;
-        }
+    for (strip, later) in strips(&rows, &columns) {
+        let (first_row, first_column) = (strip.start as u32, later.start as u32);
+        matcher.score_tile(chunk.tile(strip), chunk.tile(later), scratch, |row, column, score| {
+            let (row, column) = (first_row + row, first_column + column);
+            if row < column {
+                found(row, column, score);
+            }
+        });
     }
-    scratch.hits.retain(|hit| rows.start + (hit.row as usize) < columns.start + hit.column as usize);
-    rows.clone().map(|row| later_than(row, columns).len() as u64).sum()
+    rows.map(|row| later_than(row, &columns).len() as u64).sum()
 }
 
 /// Rectangles of all pairs of a row and a later column, and of few others.

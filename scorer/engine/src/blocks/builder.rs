@@ -59,7 +59,7 @@ impl BlocksBuilder {
 
     /// Sorts the entries.
     pub fn finish(self) -> Result<Blocks, Error> {
-        let (numbers, blocks) = number_shared(&self.ids, &self.only);
+        let (numbers, blocks) = number_shared(&self.ids, &self.only, &self.entries);
         drop((self.ids, self.only));
         let datasets = self.records.iter().zip(self.entries).map(|(&records, mut entries)| {
             entries.retain_mut(|(_, block)| {
@@ -70,15 +70,22 @@ impl BlocksBuilder {
             entries.dedup();
             Membership::new(records, blocks, &entries)
         });
-        Ok(Blocks { datasets: datasets.collect::<Result<_, _>>()?, blocks })
+        Ok(Blocks::new(datasets.collect::<Result<_, _>>()?, blocks))
     }
 }
 
-/// New numbers for the blocks with records to compare, in the order of their ids, [`NONE`] for the others; and how many
-/// there are.
-fn number_shared(ids: &Interner, only: &[u32]) -> (Vec<u32>, u32) {
+/// New numbers for the blocks with records to compare, in the order of their first records, and of their ids where those
+/// are the same; [`NONE`] for the others; and how many there are.
+fn number_shared(ids: &Interner, only: &[u32], entries: &[Vec<(u32, u32)>]) -> (Vec<u32>, u32) {
+    let mut firsts = vec![(u32::MAX, u32::MAX); only.len()];
+    for (dataset, entries) in (0..).zip(entries) {
+        for &(record, block) in entries {
+            let first = &mut firsts[block as usize];
+            *first = (dataset, record).min(*first);
+        }
+    }
     let mut shared: Vec<u32> = (0..ids.len()).filter(|&block| only[block as usize] == NONE).collect();
-    shared.par_sort_unstable_by_key(|&block| ids.string(block));
+    shared.par_sort_unstable_by_key(|&block| (firsts[block as usize], ids.string(block)));
     let mut numbers = vec![NONE; only.len()];
     for (number, &block) in shared.iter().enumerate() {
         numbers[block as usize] = number as u32;

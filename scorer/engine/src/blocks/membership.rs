@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
+use std::ops::Range;
 
-use crate::Error;
+use crate::{Error, kernel};
 
 /// The records of one data set by block, and its blocks by record.
 #[derive(Clone, Debug)]
@@ -52,14 +53,78 @@ impl Membership {
         part(&self.members, &self.block_starts, block)
     }
 
+    /// The records of several blocks.
+    pub(crate) fn members_of(&self, blocks: Range<u32>) -> &[u32] {
+        let place = |block: u32| self.block_starts[block as usize] as usize;
+        &self.members[place(blocks.start)..place(blocks.end)]
+    }
+
     /// How many of the members of a block have no block before it.
     pub(crate) fn firsts(&self, block: u32) -> u32 {
         self.firsts[block as usize]
     }
 
+    /// Lets the processor fetch the blocks of those members of some blocks that have an earlier one, as
+    /// [`kernel::Records::fetch`] does their encodings.
+    pub(crate) fn fetch_blocks_of_others(&self, blocks: Range<u32>) {
+        for block in blocks {
+            for &record in &self.members(block)[self.firsts(block) as usize..] {
+                kernel::fetch(&self.blocks[self.record_starts[record as usize] as usize]);
+            }
+        }
+    }
+
     /// The blocks of a record, ascending.
     pub(crate) fn blocks(&self, record: u32) -> &[u32] {
         part(&self.blocks, &self.record_starts, record)
+    }
+}
+
+/// So few pairs are rather looked at one by one.
+const FEW_PAIRS: usize = if cfg!(test) { 4 } else { 64 };
+
+/// Counts pairs of records that share an earlier block.
+#[derive(Debug, Default)]
+pub(crate) struct SharedBefore {
+    /// Columns by their earlier blocks.
+    columns: Vec<(u32, u32)>,
+}
+
+impl SharedBefore {
+    /// How many pairs of a row and a column share a block before this one. The rows are records of one data set, the
+    /// columns of another.
+    pub(crate) fn count(
+        &mut self,
+        block: u32,
+        [(of_rows, rows), (of_columns, columns)]: [(&Membership, &[u32]); 2],
+    ) -> u64 {
+        if rows.len() * columns.len() <= FEW_PAIRS {
+            let mut shared = 0;
+            for row in rows.iter().map(|&row| of_rows.blocks(row)) {
+                for column in columns.iter().map(|&column| of_columns.blocks(column)) {
+                    shared += u64::from(!first_shared_is(block, row, column));
+                }
+            }
+            return shared;
+        }
+        self.columns.clear();
+        for &column in columns {
+            let earlier = of_columns.blocks(column).iter().take_while(|&&earlier| earlier < block);
+            self.columns.extend(earlier.map(|&earlier| (earlier, column)));
+        }
+        self.columns.sort_unstable();
+        let mut shared = 0;
+        for blocks in rows.iter().map(|&row| of_rows.blocks(row)) {
+            for &earlier in blocks.iter().take_while(|&&earlier| earlier < block) {
+                let start = self.columns.partition_point(|&(other, _)| other < earlier);
+                let sharing = self.columns[start..].iter().take_while(|&&(other, _)| other == earlier);
+                // those that share several are counted at the first one
+                shared += sharing
+                    .filter(|&&(_, column)| first_shared_is(earlier, blocks, of_columns.blocks(column)))
+                    .count() as u64;
+            }
+        }
+        shared
     }
 }
 

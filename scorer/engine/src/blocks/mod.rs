@@ -5,7 +5,7 @@ mod membership;
 use std::ops::Range;
 
 pub use builder::BlocksBuilder;
-pub(super) use membership::{Membership, first_shared_is};
+pub(super) use membership::{Membership, SharedBefore, first_shared_is};
 
 use super::Shard;
 use super::work::{comparisons, cut, dataset_pairs};
@@ -13,15 +13,18 @@ use super::work::{comparisons, cut, dataset_pairs};
 /// Which records are in which blocks: two records of different data sets, or of the only one, are compared when they
 /// share one.
 ///
-/// Made by a [`BlocksBuilder`]. Only blocks with records to compare are kept. Blocks are numbered in the order of
-/// their ids' bytes, so that the numbers, and with them the shards, do not depend on the order in which the entries
-/// came. Takes about 8 bytes an entry, 4 a record, and 8 a block and data set.
+/// Made by a [`BlocksBuilder`]. Only blocks with records to compare are kept. Blocks are numbered in
+/// the order of their first records, so that what is compared one after the other is read from near one another where
+/// that is possible; not in the order in which the entries came, as all shards must number them alike. Takes about
+/// 8 bytes an entry, 4 a record, and 8 a block and data set.
 #[derive(Clone, Debug)]
 pub struct Blocks {
     /// For each data set, its records by block.
     datasets: Vec<Membership>,
     /// How many blocks there are.
     blocks: u32,
+    /// The sum of all products.
+    comparisons: u128,
 }
 
 /// Some records of one data set in a block, to be compared with some of another data set; or of the same one, with
@@ -50,6 +53,13 @@ impl Unit {
 }
 
 impl Blocks {
+    fn new(datasets: Vec<Membership>, blocks: u32) -> Self {
+        let mut made = Self { datasets, blocks, comparisons: 0 };
+        made.comparisons =
+            made.products().map(|(_, i, j, rows, columns)| comparisons(i == j, rows, columns)).sum();
+        made
+    }
+
     /// How many blocks have records to compare: of two data sets or more, or two of the only data set.
     pub fn len(&self) -> u32 {
         self.blocks
@@ -68,7 +78,7 @@ impl Blocks {
     /// Comparisons within all blocks: the sum over the blocks of the products of their records in each two data
     /// sets, or of the pairs of their records in the only one. Pairs that share several blocks count several times.
     pub fn comparisons(&self) -> u128 {
-        self.products().map(|(_, i, j, rows, columns)| comparisons(i == j, rows, columns)).sum()
+        self.comparisons
     }
 
     pub(super) fn dataset(&self, dataset: usize) -> &Membership {
@@ -78,22 +88,36 @@ impl Blocks {
     /// What one shard compares, a block and two data sets at a time. Huge blocks are cut, as [`super::work::slice`]
     /// cuts data sets.
     pub(super) fn units(&self, shard: Shard) -> impl Iterator<Item = Unit> + '_ {
-        let bounds = shard.bounds(self.comparisons());
+        let bounds = shard.bounds(self.comparisons);
         let mut offset = 0;
         self.products().flat_map(move |(block, dataset0, dataset1, rows, columns)| {
-            let parts = cut(dataset0 == dataset1, rows, columns, offset, &bounds);
-            offset += comparisons(dataset0 == dataset1, rows, columns);
+            let start = offset;
+            let same = dataset0 == dataset1;
+            offset += comparisons(same, rows, columns);
+            // nearly all blocks are small, and within the bounds: no division for those
+            let whole = bounds.start <= start && offset <= bounds.end && start < offset;
+            let parts = (!whole).then(|| cut(same, rows, columns, start, &bounds));
+            let parts = whole.then_some((0..rows, 0..columns)).into_iter().chain(parts.into_iter().flatten());
             parts.map(move |(places0, places1)| Unit { block, dataset0, places0, dataset1, places1 })
         })
     }
 
     /// For each block and two data sets: their records in it.
     fn products(&self) -> impl Iterator<Item = (u32, usize, usize, u32, u32)> + '_ {
-        (0..self.blocks).flat_map(move |block| {
-            dataset_pairs(self.datasets.len()).map(move |(i, j)| {
-                let members = |dataset: usize| self.datasets[dataset].members(block).len() as u32;
-                (block, i, j, members(i), members(j))
-            })
+        let pairs: Vec<_> = dataset_pairs(self.datasets.len()).collect();
+        let (mut block, mut pair) = (0, 0);
+        std::iter::from_fn(move || {
+            if block == self.blocks {
+                return None;
+            }
+            let (i, j) = pairs[pair];
+            let members = |dataset: usize| self.datasets[dataset].members(block).len() as u32;
+            let product = (block, i, j, members(i), members(j));
+            pair += 1;
+            if pair == pairs.len() {
+                (block, pair) = (block + 1, 0);
+            }
+            Some(product)
         })
     }
 }

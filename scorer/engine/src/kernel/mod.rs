@@ -11,6 +11,7 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bw;
 mod ceiling;
+mod few;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod found;
 mod leaf_kernel;
@@ -32,6 +33,7 @@ mod plain;
 mod popcnt;
 
 pub use ceiling::{kernel_names, missing_kernel_names, register_ceiling};
+pub(super) use few::{FEW, Found, Records, fetch};
 pub(super) use leaf_kernel::LeafKernel;
 
 use super::Error;
