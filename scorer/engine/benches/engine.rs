@@ -12,7 +12,8 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use linkage_engine::pairs::{self, Pair};
 use linkage_engine::{
-    Blocks, BlocksBuilder, EncodingSource, Encodings, FileEncodings, Linkage, Meter, PairSink, Threshold,
+    Blocks, BlocksBuilder, EncodingSource, Encodings, FileEncodings, Linkage, Meter, PairSink, Shard,
+    Threshold,
 };
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -114,6 +115,9 @@ struct How {
     /// Bytes of encodings that the engine may hold in memory; unless said otherwise, it does all in one pass.
     #[arg(long, default_value_t = NO_LIMIT)]
     memory: usize,
+    /// Do only the first of so many parts of the work.
+    #[arg(long, default_value_t = 1)]
+    shards: u32,
 }
 
 fn main() -> Result<()> {
@@ -173,7 +177,7 @@ impl How {
             [first, second] => Linkage::new(&[&**first, &**second], threshold)?,
             _ => Linkage::within(&*parties[0], threshold)?,
         };
-        let mut linkage = linkage.memory(self.memory);
+        let mut linkage = linkage.memory(self.memory).shard(Shard::new(0, self.shards)?);
         if let Some(blocks) = blocks {
             linkage = linkage.blocks(blocks)?;
         }
