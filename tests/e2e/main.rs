@@ -1,5 +1,6 @@
 //! Stories of people who link records, each told on a real cluster, in a namespace of its own.
 
+mod anonlink_client;
 mod bad_input;
 mod disruption;
 mod flows;

@@ -73,6 +73,11 @@ impl Rest {
         Ok(Self { namespace, service: service.to_owned(), client, forward: Mutex::new(forward) })
     }
 
+    /// Where another program finds the service, for as long as its pod lives.
+    pub async fn address(&self) -> String {
+        self.forward.lock().await.address.clone()
+    }
+
     /// GET below /api/v1.
     pub async fn get(&self, path: &str, token: &str) -> anyhow::Result<Answer> {
         self.send(Method::GET, path, token, Body::default()).await
