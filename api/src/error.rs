@@ -25,6 +25,12 @@ pub enum Error {
     /// Blocks that the project does not use, or no blocks although it does.
     #[error("{0}")]
     BlocksMismatch(String),
+    /// An announced object that is not of the party's own part of the store.
+    #[error(
+        "the object is not below the path that authorize-external-upload told, in the bucket and at the endpoint \
+         that it told"
+    )]
+    NotOwnObject,
     /// The request is malformed: what, where, and what to do.
     #[error("{0}")]
     Invalid(String),
@@ -91,7 +97,9 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::MissingToken | Self::Invalid(_) | Self::Aborted => StatusCode::BAD_REQUEST,
-            Self::Forbidden | Self::AlreadyContributed | Self::BlocksMismatch(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::AlreadyContributed | Self::BlocksMismatch(_) | Self::NotOwnObject => {
+                StatusCode::FORBIDDEN
+            }
             Self::UnknownPath | Self::NoResultYet => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,

@@ -6,4 +6,5 @@ mod disruption;
 mod flows;
 mod manifests;
 mod removal;
+mod store_uploads;
 mod upgrade;

@@ -15,7 +15,7 @@ const BUCKET: &str = "linkage";
 /// The bucket of an installation.
 pub struct Objects {
     client: Client,
-    _forward: Forward,
+    forward: Forward,
 }
 
 impl Objects {
@@ -40,7 +40,12 @@ impl Objects {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
-        Ok(Self { client: Client::from_conf(config), _forward: forward })
+        Ok(Self { client: Client::from_conf(config), forward })
+    }
+
+    /// Where another program finds the store: `HOST:PORT`.
+    pub fn address(&self) -> String {
+        self.forward.address.trim_start_matches("http://").to_owned()
     }
 
     /// Puts an object.

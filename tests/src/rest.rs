@@ -83,6 +83,18 @@ impl Rest {
         self.send(Method::GET, path, token, Body::default()).await
     }
 
+    /// GET below /api/v1 with one more header.
+    pub async fn get_with(
+        &self,
+        path: &str,
+        token: &str,
+        header: &'static str,
+        value: &str,
+    ) -> anyhow::Result<Answer> {
+        let body = Body { headers: vec![(header, value.to_owned())], ..Body::default() };
+        self.send(Method::GET, path, token, body).await
+    }
+
     /// POST below /api/v1.
     pub async fn post(&self, path: &str, token: &str, body: Body) -> anyhow::Result<Answer> {
         self.send(Method::POST, path, token, body).await

@@ -258,3 +258,24 @@ async fn a_body_of_another_media_type_is_415() {
         service.send(gzip.body(Body::from("x")).unwrap()).await.problem(415);
     }
 }
+
+#[tokio::test]
+async fn without_temporary_credentials_nothing_is_taken_from_the_store() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let path = format!("/projects/{}/authorize-external-upload", project.id);
+    let detail = service.get(&path, &project.update[0]).await.problem(500);
+    assert!(detail.contains("switched off"), "{detail}");
+    service.get(&path, &project.result).await.problem(403);
+    let uid = service.kubernetes.project(&project.id)["metadata"]["uid"].as_str().unwrap().to_owned();
+    let file = json!({"file": {"bucket": "linkage", "path": format!("projects/{uid}/uploads/1/0/a.json")}});
+    let announced = json!({"encodings": file}).to_string();
+    service.upload(&project.id, &project.update[0], announced).await.problem(500);
+    let malformed = json!({"encodings": {"file": "a.json"}}).to_string();
+    service.upload(&project.id, &project.update[0], malformed).await.problem(400);
+    // only what is small can be an announcement
+    let large = format!(r#"{{"encodings": {{"file": "{}"}}}}"#, "a".repeat(70_000));
+    service.upload(&project.id, &project.update[0], large).await.problem(400);
+    assert_eq!(service.objects(), [""; 0]);
+    assert_eq!(service.upload(&project.id, &project.update[0], clks(3, 128)).await.status, 201);
+}

@@ -214,6 +214,14 @@ impl Store {
         }
     }
 
+    /// Where the objects are, when the store is in S3.
+    pub fn s3_place(&self) -> Option<S3Place> {
+        match &self.backend {
+            Backend::S3(s3) => Some(s3.place()),
+            Backend::Dir(_) => None,
+        }
+    }
+
     /// The file that holds an object, when the store is a local directory.
     pub fn local_path(&self, key: &str) -> Option<PathBuf> {
         match &self.backend {
@@ -221,6 +229,15 @@ impl Store {
             _ => None,
         }
     }
+}
+
+/// Where a store is in S3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Place {
+    /// The bucket.
+    pub bucket: String,
+    /// What stands before each key there: empty, or ending in `/`.
+    pub prefix: String,
 }
 
 impl fmt::Debug for Store {

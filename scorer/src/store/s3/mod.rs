@@ -11,7 +11,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::{ObjectInfo, ObjectReader, StoreError};
+use super::{ObjectInfo, ObjectReader, S3Place, StoreError};
 use error::{S3Result, status};
 
 pub(super) use client::S3Settings;
@@ -30,6 +30,10 @@ impl S3Store {
 
     pub fn url(&self) -> String {
         format!("s3://{}/{}", self.settings.bucket, self.settings.prefix)
+    }
+
+    pub fn place(&self) -> S3Place {
+        S3Place { bucket: self.settings.bucket.clone(), prefix: self.settings.prefix.clone() }
     }
 
     fn bucket(&self) -> &str {
