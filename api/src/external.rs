@@ -14,9 +14,9 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::auth::Uploader;
-use crate::body::LimitedBody;
 use crate::error::Error;
 use crate::grants::{Grants, ObjectPlace, Right, TemporaryCredentials};
+use crate::unpack::Unpacked;
 
 /// Largest announcement, in bytes: what is larger is data.
 const MAX_ANNOUNCEMENT: usize = 64 << 10;
@@ -89,7 +89,7 @@ pub fn folder(uploader: &Uploader) -> String {
 }
 
 /// Reads the beginning of a JSON upload, and tells an announcement from data.
-pub async fn peek(body: &mut LimitedBody) -> Result<Peeked, Error> {
+pub async fn peek(body: &mut Unpacked<'_>) -> Result<Peeked, Error> {
     let (mut head, mut bytes) = (Vec::new(), 0);
     while bytes <= MAX_ANNOUNCEMENT {
         let Some(chunk) = body.next().await.transpose()? else {

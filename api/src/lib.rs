@@ -27,6 +27,7 @@ pub mod service;
 pub mod settings;
 pub mod telemetry;
 pub mod text;
+pub mod unpack;
 pub mod uploads;
 
 use std::time::Duration;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::Json as JsonAnswer;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::CONTENT_ENCODING;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use crds::contribution::{ENCODING_SIZE_MISMATCH, PartyData, Refusal};
@@ -30,6 +29,7 @@ use crate::body::{self, LimitedBody};
 use crate::claims::{self, Claim, Place};
 use crate::error::{Error, Problem};
 use crate::external::{self, ExternalUpload, Peeked};
+use crate::unpack::unpacked;
 use crate::{projects, text};
 
 /// For how long the rest of a refused body is read, so that the client gets to see the answer.
@@ -190,9 +190,7 @@ async fn store(
     body: &mut LimitedBody,
     prefix: &str,
 ) -> Result<Taken, Error> {
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(Error::UnsupportedMediaType("sent as it is, without a Content-Encoding"));
-    }
+    let mut body = unpacked(headers, body)?;
     let expected = Expectations {
         blocking: uploader.project.spec.blocking == Blocking::ByBlockId,
         // the claim judges the size: it knows those of the other parties as well
@@ -207,7 +205,7 @@ async fn store(
     let outcome = match form {
         Form::Json => {
             body::expect_media_type(headers, body::JSON)?;
-            match external::peek(body).await? {
+            match external::peek(&mut body).await? {
                 Peeked::Announcement(announcement) => {
                     external = true;
                     let objects = external::objects(app, uploader, &announcement)?;

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use async_compression::tokio::bufread::GzipEncoder;
 use reqwest::Method;
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 
 use crate::cluster::Namespace;
@@ -57,6 +59,15 @@ impl Body {
     /// Bytes that are sent as JSON, whatever they are.
     pub fn document(bytes: Vec<u8>) -> Self {
         Self { content_type: "application/json", headers: Vec::new(), bytes }
+    }
+
+    /// The same, packed as `Content-Encoding: gzip` says.
+    pub async fn gzipped(self) -> anyhow::Result<Self> {
+        let mut packed = Vec::new();
+        GzipEncoder::new(self.bytes.as_slice()).read_to_end(&mut packed).await?;
+        let mut headers = self.headers;
+        headers.push(("Content-Encoding", "gzip".to_owned()));
+        Ok(Self { headers, bytes: packed, ..self })
     }
 
     /// Raw encodings of 128 bytes; the headers announce `records`.
