@@ -4,6 +4,7 @@ mod anonlink_client;
 mod bad_input;
 mod disruption;
 mod flows;
+mod leftovers;
 mod manifests;
 mod removal;
 mod store_uploads;

@@ -72,7 +72,12 @@ impl Installation {
 
     /// The store, as the one sees it who puts source objects in and takes results out.
     pub async fn objects(&self) -> anyhow::Result<Objects> {
-        Objects::connect(&self.namespace, &format!("{RELEASE}-store")).await
+        self.objects_as("uploader").await
+    }
+
+    /// The store, as one of its users sees it.
+    pub async fn objects_as(&self, user: &str) -> anyhow::Result<Objects> {
+        Objects::connect(&self.namespace, &format!("{RELEASE}-store"), user).await
     }
 
     /// Upgrades the installation, with other values than before.

@@ -18,6 +18,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -53,6 +54,8 @@ pub struct ObjectInfo {
     pub bytes: u64,
     /// Changes whenever the object is replaced.
     pub etag: String,
+    /// When it was written, if the store says so.
+    pub modified: Option<SystemTime>,
     /// User metadata, names in lower case; empty in listings and for local directories.
     pub metadata: BTreeMap<String, String>,
 }
@@ -200,6 +203,20 @@ impl Store {
         match &self.backend {
             Backend::S3(s3) => s3.delete_prefix(prefix).await,
             Backend::Dir(dir) => dir.delete_prefix(prefix).await,
+        }
+    }
+
+    /// Gives up uploads to keys below a prefix that were begun before a time and never finished: their parts are no
+    /// objects, but take space. Tells how many.
+    ///
+    /// # Errors
+    /// Fails when the prefix is invalid or the store does not answer.
+    pub async fn abort_unfinished(&self, prefix: &str, before: SystemTime) -> Result<u64, StoreError> {
+        key::check_prefix(prefix)?;
+        match &self.backend {
+            Backend::S3(s3) => s3.abort_unfinished(prefix, before).await,
+            // a file that is not finished has no key yet
+            Backend::Dir(_) => Ok(0),
         }
     }
 
