@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::App;
 use crate::error::Error;
+use crate::unpack::unpacked;
 
 /// Largest body of a request that is not an upload, in bytes.
 pub const MAX_DOCUMENT: u64 = 1 << 20;
@@ -35,6 +36,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
         expect_media_type(request.headers(), JSON)?;
         let (parts, body) = request.into_parts();
         let mut body = LimitedBody::new(&parts.headers, body, MAX_DOCUMENT, app.limits.read_timeout);
+        let mut body = unpacked(&parts.headers, &mut body)?;
         let mut document = BytesMut::new();
         while let Some(chunk) = body.next().await {
             document.extend_from_slice(&chunk?);
@@ -97,6 +99,11 @@ impl LimitedBody {
             read_timeout,
             deadline: Box::pin(tokio::time::sleep(read_timeout)),
         }
+    }
+
+    /// The most bytes that it may have.
+    pub fn limit(&self) -> u64 {
+        self.limit
     }
 
     /// Bytes received so far.

@@ -1,6 +1,6 @@
 //! Everything that can go wrong with a request, and the answer that each gets: `application/problem+json`.
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -25,6 +25,12 @@ pub enum Error {
     /// Blocks that the project does not use, or no blocks although it does.
     #[error("{0}")]
     BlocksMismatch(String),
+    /// An announced object that is not of the party's own part of the store.
+    #[error(
+        "the object is not below the path that authorize-external-upload told, in the bucket and at the endpoint \
+         that it told"
+    )]
+    NotOwnObject,
     /// The request is malformed: what, where, and what to do.
     #[error("{0}")]
     Invalid(String),
@@ -43,6 +49,9 @@ pub enum Error {
     /// A body of another media type.
     #[error("the body must be {0}")]
     UnsupportedMediaType(&'static str),
+    /// A body that is packed in a way that is not known.
+    #[error("the body's Content-Encoding must be gzip, or none")]
+    UnsupportedEncoding,
     /// A larger body than allowed.
     #[error("the body is larger than the {limit} bytes allowed here")]
     TooLarge {
@@ -91,12 +100,14 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::MissingToken | Self::Invalid(_) | Self::Aborted => StatusCode::BAD_REQUEST,
-            Self::Forbidden | Self::AlreadyContributed | Self::BlocksMismatch(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::AlreadyContributed | Self::BlocksMismatch(_) | Self::NotOwnObject => {
+                StatusCode::FORBIDDEN
+            }
             Self::UnknownPath | Self::NoResultYet => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::RunFailed | Self::PartyRejected(_) | Self::SwitchedOff(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -123,11 +134,14 @@ impl IntoResponse for Error {
             Self::Unavailable(detail) => tracing::warn!(detail, "unavailable"),
             other => tracing::debug!(detail = %other, "refused"),
         }
-        let retry = matches!(self, Self::Unavailable(_));
+        let hint = match &self {
+            Self::Unavailable(_) => Some((RETRY_AFTER, RETRY_SECONDS.into())),
+            // RFC 7694
+            Self::UnsupportedEncoding => Some((ACCEPT_ENCODING, HeaderValue::from_static("gzip"))),
+            _ => None,
+        };
         let mut response = problem(self.status(), self.detail());
-        if retry {
-            response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS.into());
-        }
+        response.headers_mut().extend(hint);
         response
     }
 }

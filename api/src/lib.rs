@@ -13,6 +13,8 @@ pub mod body;
 pub mod claims;
 pub mod cluster;
 pub mod error;
+pub mod external;
+pub mod grants;
 pub mod health;
 pub mod paths;
 pub mod projects;
@@ -25,6 +27,7 @@ pub mod service;
 pub mod settings;
 pub mod telemetry;
 pub mod text;
+pub mod unpack;
 pub mod uploads;
 
 use std::time::Duration;
@@ -34,6 +37,7 @@ use tokio_util::task::TaskTracker;
 
 use auth::Judge;
 use cluster::Cluster;
+use grants::Grants;
 use service::StatusCache;
 
 /// What all requests share.
@@ -42,6 +46,8 @@ pub struct App {
     pub cluster: Cluster,
     /// Encodings and results.
     pub store: Store,
+    /// Hands out temporary credentials of the store, where that is switched on.
+    pub grants: Option<Grants>,
     /// Who may do what.
     pub judge: Judge,
     /// What a request may not exceed.
@@ -68,6 +74,7 @@ pub struct Limits {
 impl App {
     /// What requests share, at the start.
     pub fn new(cluster: Cluster, store: Store, judge: Judge, limits: Limits) -> Self {
-        Self { cluster, store, judge, limits, uploads: TaskTracker::new(), status: StatusCache::default() }
+        let (uploads, status) = (TaskTracker::new(), StatusCache::default());
+        Self { cluster, store, grants: None, judge, limits, uploads, status }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use api::auth::Judge;
 use api::cluster::{self, Cluster};
+use api::grants::Grants;
 use api::health::{self, Health};
 use api::settings::Settings;
 use api::{App, router, serve};
@@ -61,7 +62,9 @@ async fn open(settings: &Settings) -> anyhow::Result<App> {
     let key = MasterKey::new(&key).with_context(|| format!("{} holds no master key", file.display()))?;
     let client = cluster::connect().await.context("found no way to reach Kubernetes")?;
     let store = settings.store.open().await.context("cannot open the object store")?;
-    Ok(App::new(Cluster::new(client, &settings.namespace), store, Judge::new(key), settings.limits()))
+    let grants = Grants::open(&settings.grants, &settings.store, &store).await?;
+    let cluster = Cluster::new(client, &settings.namespace);
+    Ok(App { grants, ..App::new(cluster, store, Judge::new(key), settings.limits()) })
 }
 
 async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

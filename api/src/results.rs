@@ -4,23 +4,38 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use crds::{LinkageRun, ResultType};
 use scorer::store::StoreError;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::App;
 use crate::auth::{ReadRight, Token};
 use crate::body::JSON;
 use crate::error::{Error, Problem};
+use crate::grants::{ObjectPlace, Right, TemporaryCredentials};
 use crate::run_status::{self, RunState};
 use crate::runs::RunPath;
+
+/// With this header, whatever its value, similarity scores are answered with where to fetch them.
+const RETURN_ADDRESS: HeaderName = HeaderName::from_static("return-object-store-address");
+
+/// Where a result is in the store, and credentials for reading it there.
+#[derive(Serialize, ToSchema)]
+pub struct ResultAddress {
+    credentials: TemporaryCredentials,
+    object: ObjectPlace,
+}
 
 /// The result of a complete run.
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/result", tag = "runs",
     params(("project_id" = String, Path), ("run_id" = String, Path),
-        ("Authorization" = String, Header, description = "the result token; for permutations a receipt token gets the permutation of its party")),
-    responses((status = 200, description = "by result type: {\"groups\": …}, {\"similarity_scores\": …}, {\"mask\": …} or {\"permutation\": …, \"rows\": n}", content_type = "application/json"),
+        ("Authorization" = String, Header, description = "the result token; for permutations a receipt token gets the permutation of its party"),
+        ("RETURN-OBJECT-STORE-ADDRESS" = Option<String>, Header, description = "whatever its value: similarity scores are answered with their address in the store, and credentials for reading them there")),
+    responses((status = 200, description = "by result type: {\"groups\": …}, {\"similarity_scores\": …}, {\"mask\": …} or {\"permutation\": …, \"rows\": n}; or {\"credentials\": …, \"object\": …}", content_type = "application/json"),
         (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "the run is not complete"),
@@ -28,6 +43,7 @@ use crate::runs::RunPath;
 pub async fn download(
     State(app): State<Arc<App>>,
     token: Token,
+    headers: HeaderMap,
     Path(path): Path<RunPath>,
 ) -> Result<Response, Error> {
     let project = app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)?;
@@ -39,7 +55,19 @@ pub async fn download(
         RunState::Created | RunState::Queued | RunState::Running => return Err(Error::NoResultYet),
     }
     let right = app.judge.read_right(&project, &token).ok_or(Error::Forbidden)?;
-    stream(&app, key(&run, &object_name(project.spec.result_type, right))?).await
+    let key = key(&run, &object_name(project.spec.result_type, right))?;
+    if project.spec.result_type == ResultType::SimilarityScores && headers.contains_key(RETURN_ADDRESS) {
+        return address(&app, &run, key).await;
+    }
+    stream(&app, key).await
+}
+
+async fn address(app: &App, run: &LinkageRun, key: &str) -> Result<Response, Error> {
+    let grants = app.grants.as_ref().ok_or(Error::SwitchedOff("fetching results from the object store"))?;
+    let name = run.metadata.uid.as_deref().unwrap_or_default();
+    let credentials = grants.grant(Right::Get(key), &format!("result-{name}")).await?;
+    let address = ResultAddress { credentials, object: grants.place(key) };
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(address)).into_response())
 }
 
 /// The name of the object that a right opens.

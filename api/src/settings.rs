@@ -8,6 +8,7 @@ use clap::Parser;
 use scorer::store::StoreArgs;
 
 use crate::Limits;
+use crate::grants::GrantArgs;
 
 /// The REST service of linkage-operator: creates projects and runs, streams encodings in and results out.
 ///
@@ -63,6 +64,10 @@ pub struct Settings {
     /// The object store.
     #[command(flatten)]
     pub store: StoreArgs,
+
+    /// How clients get to the store by themselves.
+    #[command(flatten)]
+    pub grants: GrantArgs,
 }
 
 impl Settings {

@@ -9,14 +9,15 @@ use std::time::Duration;
 use axum::Json as JsonAnswer;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::CONTENT_ENCODING;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use crds::contribution::{ENCODING_SIZE_MISMATCH, PartyData, Refusal};
 use crds::tokens::Role;
 use crds::{Blocking, PartyState};
+use futures::{StreamExt, stream};
 use metrics::{counter, gauge};
 use scorer::ingest::{self, Announced, Expectations, IngestError};
+use scorer::store::StoreError;
 use scorer::summary::Contribution;
 use serde::Serialize;
 use tracing::Instrument;
@@ -27,6 +28,8 @@ use crate::auth::Uploader;
 use crate::body::{self, LimitedBody};
 use crate::claims::{self, Claim, Place};
 use crate::error::{Error, Problem};
+use crate::external::{self, ExternalUpload, Peeked};
+use crate::unpack::unpacked;
 use crate::{projects, text};
 
 /// For how long the rest of a refused body is read, so that the client gets to see the answer.
@@ -47,7 +50,8 @@ pub struct Uploaded {
 }
 
 /// Uploads a party's encodings as JSON: `{"clks": [base64, …]}`, `{"clknblocks": [[base64, block, …], …]}`, or
-/// `{"encodings": …}` with optional `"blocks"`.
+/// `{"encodings": …}` with optional `"blocks"`. Of these, both may be in line, or both name objects that the party
+/// has put into the store.
 #[utoipa::path(post, path = "/projects/{project_id}/clks", tag = "uploads",
     params(("project_id" = String, Path), ("Authorization" = String, Header, description = "an update token")),
     request_body(content = serde_json::Value, content_type = "application/json"),
@@ -77,14 +81,20 @@ pub async fn binary(
     receive(app, Form::Binary, request).await
 }
 
-/// Temporary credentials for putting objects into the store: not offered by this installation.
+/// Temporary credentials for putting objects into the store, below the path told. The upload is announced with
+/// `POST …/clks` then.
 #[utoipa::path(get, path = "/projects/{project_id}/authorize-external-upload", tag = "uploads",
     params(("project_id" = String, Path), ("Authorization" = String, Header, description = "an update token")),
-    responses((status = 400, body = Problem, content_type = "application/problem+json"),
+    responses((status = 201, body = ExternalUpload),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 500, body = Problem, content_type = "application/problem+json", description = "switched off")))]
-pub async fn authorize_external(_: Uploader) -> Error {
-    Error::SwitchedOff("uploading by way of an object store")
+pub async fn authorize_external(
+    State(app): State<Arc<App>>,
+    uploader: Uploader,
+) -> Result<ExternalUpload, Error> {
+    check(&uploader, Place::new(&uploader).party())?;
+    external::authorize(&app, &uploader).await
 }
 
 /// How the encodings are written in the body.
@@ -139,10 +149,14 @@ async fn store_and_claim(
     let place = Place::new(uploader);
     check(uploader, place.party())?;
     let prefix = fresh_prefix(uploader);
-    let warning = match store(app, form, headers, uploader, body, &prefix).await? {
+    let Taken { outcome, external } = store(app, form, headers, uploader, body, &prefix).await?;
+    let warning = match outcome {
         Ok(contribution) => claim(app, uploader, &place, &prefix, contribution).await?,
         Err(broken) => reject(app, uploader, &place, broken).await?,
     };
+    if external {
+        remove(app, &format!("{}/", external::folder(uploader))).await;
+    }
     let receipt_token = app.judge.token(&uploader.project, Role::Receipt(place.party()));
     Ok(Uploaded { message: "Updated", receipt_token, warning })
 }
@@ -160,7 +174,14 @@ fn fresh_prefix(uploader: &Uploader) -> String {
     format!("projects/{uid}/parties/{}/{}/", uploader.party, text::fresh_id())
 }
 
-/// Stores the encodings. The outer error is about the request, the inner one about its data.
+/// What became of the data of an upload.
+struct Taken {
+    outcome: Result<Contribution, IngestError>,
+    /// The party had put it into the store by itself.
+    external: bool,
+}
+
+/// Stores the encodings. The error is about the request; that about its data is within.
 async fn store(
     app: &App,
     form: Form,
@@ -168,10 +189,8 @@ async fn store(
     uploader: &Uploader,
     body: &mut LimitedBody,
     prefix: &str,
-) -> Result<Result<Contribution, IngestError>, Error> {
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(Error::UnsupportedMediaType("sent as it is, without a Content-Encoding"));
-    }
+) -> Result<Taken, Error> {
+    let mut body = unpacked(headers, body)?;
     let expected = Expectations {
         blocking: uploader.project.spec.blocking == Blocking::ByBlockId,
         // the claim judges the size: it knows those of the other parties as well
@@ -182,16 +201,28 @@ async fn store(
             ..ingest::Limits::default()
         },
     };
-    Ok(match form {
+    let mut external = false;
+    let outcome = match form {
         Form::Json => {
             body::expect_media_type(headers, body::JSON)?;
-            ingest::json(body, &expected, &app.store, prefix).await
+            match external::peek(&mut body).await? {
+                Peeked::Announcement(announcement) => {
+                    external = true;
+                    let objects = external::objects(app, uploader, &announcement)?;
+                    ingest::uploaded(&objects, &expected, &app.store, prefix).await
+                }
+                Peeked::Data(head) => {
+                    let body = stream::iter(head.into_iter().map(Ok)).chain(body);
+                    ingest::json(body, &expected, &app.store, prefix).await
+                }
+            }
         }
         Form::Binary => {
             body::expect_media_type(headers, body::BINARY)?;
             ingest::binary(body, announced(headers)?, &expected, &app.store, prefix).await
         }
-    })
+    };
+    Ok(Taken { outcome, external })
 }
 
 /// What the headers of a binary upload say.
@@ -219,8 +250,8 @@ async fn claim(
     let Contribution { encodings, blocks, records, encoding_bytes, sha256 } = contribution;
     let data = PartyData { records, encoding_bytes, encodings, blocks, sha256 };
     let Claim { verdict, keeps_objects } = claims::claim(app, place, &data).await;
-    if !keeps_objects && let Err(error) = app.store.delete_prefix(prefix).await {
-        tracing::warn!(%error, prefix, "the objects of an upload that does not count are left in the store");
+    if !keeps_objects {
+        remove(app, prefix).await;
     }
     match verdict? {
         None => {
@@ -233,6 +264,13 @@ async fn claim(
             Ok(None)
         }
         Some(refusal) => Ok(Some(announce(app, uploader, place, refusal).await)),
+    }
+}
+
+/// Removes what is not needed any more, as well as it can.
+async fn remove(app: &App, prefix: &str) {
+    if let Err(error) = app.store.delete_prefix(prefix).await {
+        tracing::warn!(%error, prefix, "objects that are not needed any more are left in the store");
     }
 }
 
@@ -251,7 +289,10 @@ async fn reject(
             return Ok(Some(announce(app, uploader, place, refusal).await));
         }
         IngestError::Body(error) => {
-            return Err(error.downcast::<Error>().map_or(Error::Aborted, |error| *error));
+            return Err(match error.downcast::<Error>() {
+                Ok(error) => *error,
+                Err(error) => error.downcast::<StoreError>().map_or(Error::Aborted, |error| (*error).into()),
+            });
         }
         IngestError::Store(error) => return Err(error.into()),
         IngestError::BlocksMissing | IngestError::BlocksUnexpected => {

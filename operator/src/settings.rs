@@ -12,6 +12,8 @@ use scorer::plan::Limits;
 use scorer::store::StoreArgs;
 use serde::Deserialize;
 
+use crate::sweep::SweepArgs;
+
 /// Reconciles LinkageProjects and LinkageRuns: starts the Jobs that link records, and writes their status.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -35,6 +37,10 @@ pub struct Args {
     /// Where encodings and results are kept.
     #[command(flatten)]
     pub store: StoreArgs,
+
+    /// When leftovers are removed.
+    #[command(flatten)]
+    pub sweep: SweepArgs,
 }
 
 /// How Jobs are made: the chart's values, as the operator reads them.

@@ -1,16 +1,22 @@
 """What each user of the bundled store can do, and cannot.
 
-users.py ENDPOINT KEYS    KEYS: a file with {"operator": {"accessKey": …, "secretKey": …}, "api": …, …}
+users.py ENDPOINT KEYS [--temporary-credentials]
+
+KEYS is a file with {"operator": {"accessKey": …, "secretKey": …}, "api": …, …}. With the option, the store hands out
+temporary credentials.
 
 The store has to be an empty one; what this leaves is removed again.
 """
 
+import hashlib
 import json
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import boto3
+from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -24,6 +30,8 @@ SEED = "runs/r/seed"
 RESULT = "runs/r/result/groups.json"
 SUMMARY = "runs/r/summary.json"
 SOURCE = "sources/a.json"
+FOLDER = "projects/p/uploads/1/0"
+ROLE = "arn:aws:iam::000000000000:role/temporary"
 
 wrong: list[str] = []
 
@@ -37,6 +45,8 @@ def main() -> None:
     check_bucket(operator, api, list(users.values()))
     writing(operator, api, scorer, uploader)
     reading(operator, api, scorer, uploader)
+    if "--temporary-credentials" in sys.argv:
+        temporary(endpoint, keys, api)
     deleting(operator, api, scorer, uploader)
 
     left = [item["Key"] for item in uploader.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
@@ -59,6 +69,16 @@ class User:
     def may_not(self, what: str, key: str = "") -> None:
         refused = self._try(what, key)
         expect(f"{self.name} may not {what} {key} ({refused})", refused in ("AccessDenied", "403"))
+
+    def may_not_reach(self, what: str, key: str) -> None:
+        """As above; the store may also find that there can be no such key."""
+        refused = self._try(what, key)
+        expect(f"{self.name} may not {what} {key} ({refused})", refused in ("AccessDenied", "InvalidRequest"))
+
+    @property
+    def credentials(self) -> dict:
+        known = self.s3._request_signer._credentials
+        return {"accessKey": known.access_key, "secretKey": known.secret_key, "token": known.token}
 
     def _try(self, what: str, key: str) -> str | None:
         User.tried += 1
@@ -109,6 +129,12 @@ class User:
 
     def look_at(self, key: str) -> None:
         self.s3.head_object(Bucket=BUCKET, Key=key)
+
+    def open_to_all(self, key: str) -> None:
+        self.s3.put_object_acl(Bucket=BUCKET, Key=key, ACL="public-read")
+
+    def copy_to_folder(self, key: str) -> None:
+        self.s3.copy_object(Bucket=BUCKET, Key=f"{FOLDER}/copy", CopySource=f"{BUCKET}/{key}")
 
     def copy_to_own(self, key: str) -> None:
         self.s3.copy_object(Bucket=BUCKET, Key="projects/p/copy", CopySource=f"{BUCKET}/{key}")
@@ -188,6 +214,69 @@ def reading(operator: User, api: User, scorer: User, uploader: User) -> None:
         uploader.may_not("get", key)
 
 
+def temporary(endpoint: str, keys: dict, api: User) -> None:
+    """Only the REST service gets temporary credentials, and they do no more than it asked for."""
+    for user in "operator", "scorer", "uploader":
+        expect(f"{user} may not assume the role", assumed(endpoint, keys[user], None) is None)
+    party = User("a party", temporary_client(endpoint, keys, "s3:PutObject", f"{FOLDER}/*"))
+    party.may("put", f"{FOLDER}/encodings.json")
+    for neighbour in f"{FOLDER}1/a", f"{FOLDER}/../1/a", "projects/p/uploads/1/1/a", "projects/q/uploads/1/0/a":
+        party.may_not_reach("put", neighbour)
+    for key in ENCODINGS, SUMMARY, SOURCE, PAIRS, RESULT:
+        for what in "put", "put_in_parts", "get", "look_at", "delete", "delete_many":
+            party.may_not(what, key)
+    for what in "get", "look_at", "delete", "delete_many", "open_to_all":
+        party.may_not(what, f"{FOLDER}/encodings.json")
+    for what in "look_at_bucket", "list", "open_bucket_to_all":
+        party.may_not(what)
+    party.may_not("create_bucket", "another")
+    party.may_not("copy_to_folder", ENCODINGS)
+    expect("it may not assume the role again", assumed(endpoint, party.credentials, None) is None)
+
+    reader = User("a reader", temporary_client(endpoint, keys, "s3:GetObject", RESULT))
+    reader.may("get", RESULT)
+    for key in "runs/r/result/mask", "runs/s/result/groups.json", SUMMARY, PAIRS, SEED, ENCODINGS, SOURCE:
+        reader.may_not("get", key)
+    for what in "put", "delete", "open_to_all":
+        reader.may_not(what, RESULT)
+    reader.may_not("list", "runs/r/")
+
+    # Whatever the REST service asked for by mistake, it could not get more than the role has.
+    everything = User("one who is granted all", temporary_client(endpoint, keys, "s3:*", "*"))
+    for key in ENCODINGS, SUMMARY, PAIRS, SEED, SOURCE:
+        everything.may_not("get", key)
+        everything.may_not("put", key)
+        everything.may_not("delete", key)
+    api.may("delete", f"{FOLDER}/encodings.json")
+
+
+def temporary_client(endpoint: str, keys: dict, action: str, resource: str) -> BaseClient:
+    """A client with credentials that the REST service has asked for."""
+    statement = {"Effect": "Allow", "Action": [action], "Resource": [f"arn:aws:s3:::{BUCKET}/{resource}"]}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    credentials = assumed(endpoint, keys["api"], policy)
+    if credentials is None:
+        sys.exit("WRONG: api gets no temporary credentials")
+    return client(endpoint, credentials)
+
+
+def assumed(endpoint: str, key: dict, policy: str | None) -> dict | None:
+    """The credentials of the role, if they are handed out."""
+    sts = client(endpoint, key, "sts")
+    sts.meta.events.register("before-sign.sts", announce_hash)
+    try:
+        answer = sts.assume_role(RoleArn=ROLE, RoleSessionName="test", **({"Policy": policy} if policy else {}))
+    except ClientError as error:
+        expect(f"the answer is AccessDenied ({error})", error.response["Error"]["Code"] == "AccessDenied")
+        return None
+    given = answer["Credentials"]
+    return {"accessKey": given["AccessKeyId"], "secretKey": given["SecretAccessKey"], "token": given["SessionToken"]}
+
+
+def announce_hash(request: AWSRequest, **_: object) -> None:
+    request.headers["X-Amz-Content-SHA256"] = hashlib.sha256(urllib.parse.urlencode(request.data).encode()).hexdigest()
+
+
 def deleting(operator: User, api: User, scorer: User, uploader: User) -> None:
     for user in operator, api, scorer:
         user.may_not("delete", SOURCE)
@@ -208,7 +297,7 @@ def expect(what: str, right: bool) -> None:
         print(f"WRONG: {what}")
 
 
-def client(endpoint: str, key: dict) -> BaseClient:
+def client(endpoint: str, key: dict, service: str = "s3") -> BaseClient:
     config = Config(
         s3={"addressing_style": "path"},
         request_checksum_calculation="when_required",
@@ -216,7 +305,8 @@ def client(endpoint: str, key: dict) -> BaseClient:
         retries={"max_attempts": 1},
     )
     credentials = {"aws_access_key_id": key["accessKey"], "aws_secret_access_key": key["secretKey"]}
-    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=config, **credentials)
+    credentials["aws_session_token"] = key.get("token")
+    return boto3.client(service, endpoint_url=endpoint, region_name="us-east-1", config=config, **credentials)
 
 
 if __name__ == "__main__":

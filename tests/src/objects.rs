@@ -15,21 +15,20 @@ const BUCKET: &str = "linkage";
 /// The bucket of an installation.
 pub struct Objects {
     client: Client,
-    _forward: Forward,
+    forward: Forward,
 }
 
 impl Objects {
-    /// Opens a way to the store, with the keys of the chart's `uploader` Secret.
-    pub async fn connect(namespace: &Namespace, service: &str) -> anyhow::Result<Self> {
-        let secret =
-            namespace.get(&format!("secret/{service}-uploader")).await?.context("no uploader Secret")?;
+    /// Opens a way to the store, with the keys of a user's Secret of the chart.
+    pub async fn connect(namespace: &Namespace, service: &str, user: &str) -> anyhow::Result<Self> {
+        let secret = namespace.get(&format!("secret/{service}-{user}")).await?.context("no such Secret")?;
         let forward = Forward::open(namespace, service, 8333).await?;
         let credentials = Credentials::new(
             decoded(&secret, "AWS_ACCESS_KEY_ID").await?,
             decoded(&secret, "AWS_SECRET_ACCESS_KEY").await?,
             None,
             None,
-            "uploader",
+            "tests",
         );
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -40,13 +39,32 @@ impl Objects {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
-        Ok(Self { client: Client::from_conf(config), _forward: forward })
+        Ok(Self { client: Client::from_conf(config), forward })
+    }
+
+    /// Where another program finds the store: `HOST:PORT`.
+    pub fn address(&self) -> String {
+        self.forward.address.trim_start_matches("http://").to_owned()
     }
 
     /// Puts an object.
     pub async fn put(&self, key: &str, content: Vec<u8>) -> anyhow::Result<()> {
         self.client.put_object().bucket(BUCKET).key(key).body(content.into()).send().await?;
         Ok(())
+    }
+
+    /// Begins an object in parts, and leaves it at that.
+    pub async fn begin(&self, key: &str) -> anyhow::Result<()> {
+        let upload = self.client.create_multipart_upload().bucket(BUCKET).key(key).send().await?;
+        let part = self.client.upload_part().bucket(BUCKET).key(key).part_number(1);
+        part.set_upload_id(upload.upload_id).body(vec![7; 5 << 20].into()).send().await?;
+        Ok(())
+    }
+
+    /// The keys below a prefix of objects that were begun and not finished.
+    pub async fn unfinished(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let listed = self.client.list_multipart_uploads().bucket(BUCKET).prefix(prefix).send().await?;
+        Ok(listed.uploads().iter().filter_map(|upload| upload.key().map(str::to_owned)).collect())
     }
 
     /// An object as JSON.

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use async_compression::tokio::bufread::GzipEncoder;
 use reqwest::Method;
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 
 use crate::cluster::Namespace;
@@ -59,6 +61,15 @@ impl Body {
         Self { content_type: "application/json", headers: Vec::new(), bytes }
     }
 
+    /// The same, packed as `Content-Encoding: gzip` says.
+    pub async fn gzipped(self) -> anyhow::Result<Self> {
+        let mut packed = Vec::new();
+        GzipEncoder::new(self.bytes.as_slice()).read_to_end(&mut packed).await?;
+        let mut headers = self.headers;
+        headers.push(("Content-Encoding", "gzip".to_owned()));
+        Ok(Self { headers, bytes: packed, ..self })
+    }
+
     /// Raw encodings of 128 bytes; the headers announce `records`.
     pub fn binary(bytes: Vec<u8>, records: usize) -> Self {
         let headers = vec![("Hash-Count", records.to_string()), ("Hash-Size", "128".to_owned())];
@@ -73,9 +84,26 @@ impl Rest {
         Ok(Self { namespace, service: service.to_owned(), client, forward: Mutex::new(forward) })
     }
 
+    /// Where another program finds the service, for as long as its pod lives.
+    pub async fn address(&self) -> String {
+        self.forward.lock().await.address.clone()
+    }
+
     /// GET below /api/v1.
     pub async fn get(&self, path: &str, token: &str) -> anyhow::Result<Answer> {
         self.send(Method::GET, path, token, Body::default()).await
+    }
+
+    /// GET below /api/v1 with one more header.
+    pub async fn get_with(
+        &self,
+        path: &str,
+        token: &str,
+        header: &'static str,
+        value: &str,
+    ) -> anyhow::Result<Answer> {
+        let body = Body { headers: vec![(header, value.to_owned())], ..Body::default() };
+        self.send(Method::GET, path, token, body).await
     }
 
     /// POST below /api/v1.

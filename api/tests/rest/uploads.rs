@@ -1,10 +1,12 @@
 //! Uploading: what counts, what is refused, and that a refused upload leaves nothing behind.
 
+use async_compression::tokio::bufread::GzipEncoder;
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;
 use futures::stream;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 use crate::service::{Service, clks};
 
@@ -244,6 +246,47 @@ async fn an_upload_that_is_too_large_is_413_announced_or_not() {
 }
 
 #[tokio::test]
+async fn a_body_packed_by_gzip_is_taken_like_any_other() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let send = async |party: usize, path: &str, type_: &str, body: Vec<u8>| {
+        let request = Request::post(format!("/api/v1/projects/{}/{path}", project.id))
+            .header("authorization", &project.update[party])
+            .header("content-type", type_)
+            .header("content-encoding", "gzip")
+            .header("hash-count", "3")
+            .header("hash-size", "128");
+        service.send(request.body(Body::from(body)).unwrap()).await
+    };
+    let bomb = packed(format!("{{\"clks\": [{}", " ".repeat(3 << 20)).as_bytes()).await;
+    send(0, "clks", "application/json", bomb).await.problem(413);
+    let mut cut = packed(clks(3, 128).as_bytes()).await;
+    cut.truncate(cut.len() - 9);
+    send(0, "clks", "application/json", cut).await.problem(400);
+    send(0, "clks", "application/json", clks(3, 128).into_bytes()).await.problem(400);
+    assert_eq!(service.objects(), [""; 0]);
+    let answer = send(0, "clks", "application/json", packed(clks(3, 128).as_bytes()).await).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let answer = send(1, "binaryclks", "application/octet-stream", packed(&[7; 384]).await).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let stored = service.store.path().join(service.party(&project.id, 1)["encodings"].as_str().unwrap());
+    assert_eq!(std::fs::read(stored).unwrap(), [7; 384]);
+
+    let run = Request::post(format!("/api/v1/projects/{}/runs", project.id))
+        .header("authorization", &project.result)
+        .header("content-type", "application/json")
+        .header("content-encoding", "gzip");
+    let answer = service.send(run.body(Body::from(packed(b"{\"threshold\": 0.9}").await)).unwrap()).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+async fn packed(content: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    GzipEncoder::new(content).read_to_end(&mut packed).await.unwrap();
+    packed
+}
+
+#[tokio::test]
 async fn a_body_of_another_media_type_is_415() {
     let service = Service::new();
     let project = service.create_of_type("groups").await;
@@ -253,8 +296,31 @@ async fn a_body_of_another_media_type_is_415() {
     };
     for path in ["clks", "binaryclks"] {
         service.send(request(path).body(Body::from("x")).unwrap()).await.problem(415);
-        let gzip =
-            request(path).header("content-type", "application/json").header("content-encoding", "gzip");
-        service.send(gzip.body(Body::from("x")).unwrap()).await.problem(415);
+        let packed =
+            request(path).header("content-type", "application/json").header("content-encoding", "br");
+        let answer = service.send(packed.body(Body::from("x")).unwrap()).await;
+        assert_eq!(answer.headers["accept-encoding"], "gzip");
+        answer.problem(415);
     }
+}
+
+#[tokio::test]
+async fn without_temporary_credentials_nothing_is_taken_from_the_store() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let path = format!("/projects/{}/authorize-external-upload", project.id);
+    let detail = service.get(&path, &project.update[0]).await.problem(500);
+    assert!(detail.contains("switched off"), "{detail}");
+    service.get(&path, &project.result).await.problem(403);
+    let uid = service.kubernetes.project(&project.id)["metadata"]["uid"].as_str().unwrap().to_owned();
+    let file = json!({"file": {"bucket": "linkage", "path": format!("projects/{uid}/uploads/1/0/a.json")}});
+    let announced = json!({"encodings": file}).to_string();
+    service.upload(&project.id, &project.update[0], announced).await.problem(500);
+    let malformed = json!({"encodings": {"file": "a.json"}}).to_string();
+    service.upload(&project.id, &project.update[0], malformed).await.problem(400);
+    // only what is small can be an announcement
+    let large = format!(r#"{{"encodings": {{"file": "{}"}}}}"#, "a".repeat(70_000));
+    service.upload(&project.id, &project.update[0], large).await.problem(400);
+    assert_eq!(service.objects(), [""; 0]);
+    assert_eq!(service.upload(&project.id, &project.update[0], clks(3, 128)).await.status, 201);
 }

@@ -64,6 +64,9 @@ system and the index need.
 {{/*
 What each user of the bundled store may do. Only the pods of Jobs write results, so that nobody else can forge one, and
 only they read a run's seed, which tells whose records match. The operator reads neither encodings nor results.
+
+There is no NotResource, which the store does not know as soon as it hands out temporary credentials: what people may do
+with all but a few keys is allowed for all, and denied for those.
 */}}
 {{- define "linkage.storePolicies" -}}
 operator:
@@ -80,8 +83,46 @@ scorer:
   - {Effect: Allow, Action: ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: [projects/*, runs/*]}
 uploader:
   - {Effect: Allow, Action: ["s3:ListBucket", "s3:ListBucketMultipartUploads"], Resource: [bucket]}
-  - {Effect: Allow, Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], NotResource: [projects/*, runs/*]}
-  - {Effect: Allow, Action: ["s3:GetObject"], Resource: [runs/*/result/*, runs/*/summary.json]}
+  - {Effect: Allow, Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: ["*"]}
+  - {Effect: Deny, Action: ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: [projects/*, runs/*]}
+  - {Effect: Deny, Action: ["s3:GetObject"], Resource: [projects/*, runs/*/pairs/*, runs/*/seed]}
+{{- end }}
+
+{{/* What temporary credentials of the bundled store may do at most; the REST service narrows each to less. */}}
+{{- define "linkage.temporaryPolicy" -}}
+- {Effect: Allow, Action: ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: ["arn:aws:s3:::linkage/projects/*/uploads/*"]}
+- {Effect: Allow, Action: ["s3:GetObject"], Resource: ["arn:aws:s3:::linkage/runs/*/result/*"]}
+{{- end }}
+
+{{- define "linkage.temporaryRole" -}}
+{{- if .Values.store.bundled.enabled -}}
+arn:aws:iam::000000000000:role/temporary
+{{- else -}}
+{{ .Values.store.temporaryCredentials.roleArn }}
+{{- end }}
+{{- end }}
+
+{{/*
+The configuration of the bundled store's token service: one role, which only the REST service may assume. Whoever has
+the signing key can make credentials of any kind, so that it is derived from what no single user has: all users' keys.
+*/}}
+{{- define "linkage.iamJson" -}}
+{{- $secrets := list -}}
+{{- range $user := list "operator" "api" "scorer" "uploader" -}}
+  {{- $secrets = append $secrets (index $.Values.generated.keys $user).secretKey -}}
+{{- end -}}
+{{- $signingKey := printf "signing key: %s" (toJson $secrets) | sha256sum | b64enc -}}
+{{- $policy := dict "Version" "2012-10-17" "Statement" (include "linkage.temporaryPolicy" . | fromYamlArray) -}}
+{{- $principal := dict "AWS" (list "arn:aws:iam::000000000000:user/api") -}}
+{{- $trusted := dict "Effect" "Allow" "Principal" $principal "Action" (list "sts:AssumeRole") -}}
+{{- $trust := dict "Version" "2012-10-17" "Statement" (list $trusted) -}}
+{{- $role := dict "roleName" "temporary" "roleArn" "arn:aws:iam::000000000000:role/temporary" "trustPolicy" $trust "attachedPolicies" (list "temporary") -}}
+{{- dict
+  "sts" (dict "tokenDuration" "1h" "maxSessionLength" "12h" "issuer" "linkage-store" "signingKey" $signingKey)
+  "policy" (dict "defaultEffect" "Deny" "storeType" "memory")
+  "roleStore" (dict "storeType" "memory")
+  "policies" (list (dict "name" "temporary" "document" $policy))
+  "roles" (list $role) | toPrettyJson }}
 {{- end }}
 
 {{/* The store's configuration: its users and what they may do. (keys as "linkage.generate" leaves them) */}}
@@ -93,13 +134,11 @@ uploader:
   {{- $key := index $keys $user -}}
   {{- range $statements -}}
     {{- $statement := . -}}
-    {{- range $which := list "Resource" "NotResource" -}}
-      {{- $names := list -}}
-      {{- range index $statement $which -}}
-        {{- $names = append $names (eq . "bucket" | ternary "arn:aws:s3:::linkage" (printf "arn:aws:s3:::linkage/%s" .)) -}}
-      {{- end -}}
-      {{- if $names }}{{ $_ := set $statement $which $names }}{{ end -}}
+    {{- $names := list -}}
+    {{- range $statement.Resource -}}
+      {{- $names = append $names (eq . "bucket" | ternary "arn:aws:s3:::linkage" (printf "arn:aws:s3:::linkage/%s" .)) -}}
     {{- end -}}
+    {{- $_ := set $statement "Resource" $names -}}
   {{- end -}}
   {{- $document := dict "Version" "2012-10-17" "Statement" $statements -}}
   {{- $policies = append $policies (dict "name" $user "content" (toJson $document)) -}}

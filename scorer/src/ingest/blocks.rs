@@ -10,11 +10,13 @@ pub(super) struct Blocks {
     /// Which records have had their list, a bit each: at most 25 MB by default.
     listed: Vec<u64>,
     highest: Option<u32>,
+    /// How many records have had their list.
+    count: u32,
 }
 
 impl Blocks {
     pub fn new(max_records: u32) -> Self {
-        Self { max_records, listed: Vec::new(), highest: None }
+        Self { max_records, listed: Vec::new(), highest: None, count: 0 }
     }
 
     /// A record's list of blocks begins, in a map of such lists.
@@ -36,6 +38,7 @@ impl Blocks {
         }
         self.listed[word] |= bit;
         self.highest = self.highest.max(Some(record));
+        self.count += 1;
         Ok(())
     }
 
@@ -85,5 +88,16 @@ impl Blocks {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// At the end: whether each record had its list, be it an empty one.
+    pub fn check_all_listed(&self, records: u32) -> Result<(), IngestError> {
+        if self.count == records {
+            return Ok(());
+        }
+        Err(IngestError::InvalidBlocks(format!(
+            "there are blocks of {} records, but {records} records; give each its blocks",
+            self.count
+        )))
     }
 }

@@ -13,8 +13,8 @@ pub(super) enum Shape {
     Upload,
     /// Encodings alone: their blocks are in a document of their own.
     EncodingsOnly,
-    /// Blocks alone, of so many records.
-    BlocksOnly { records: u32 },
+    /// Blocks alone, of so many records. Other keys mean nothing here: programs that make blocks add how they did it.
+    BlocksOnly { records: u32, of_every_record: bool },
 }
 
 /// What is to be written, until it is taken away.
@@ -58,6 +58,8 @@ enum State {
     BlocksOf(u32),
     /// In that list: a block, or the end.
     BlockList(u32),
+    /// In what means nothing, so many lists and objects deep.
+    Skipped(usize),
     /// After the document's `}`.
     End,
 }
@@ -97,6 +99,7 @@ impl Grammar {
             State::Records => "clknblocks".into(),
             State::Encodings | State::EncodingMap => "encodings".into(),
             State::EncodingOf(record) => format!("record {record}"),
+            State::Skipped(_) => "the document".into(),
             State::Blocks | State::BlockMap => "blocks".into(),
             State::BlocksOf(record) | State::BlockList(record) => format!("blocks of record {record}"),
         }
@@ -166,6 +169,11 @@ impl Grammar {
             (State::BlockList(_), EndArray) => State::BlockMap,
             (State::BlockMap, EndObject) => State::Document,
 
+            (State::Skipped(depth), StartArray | StartObject) => State::Skipped(depth + 1),
+            (State::Skipped(depth), EndArray | EndObject) => Self::skipped(depth.saturating_sub(1)),
+            (State::Skipped(depth), ObjectKey(_)) => State::Skipped(depth),
+            (State::Skipped(depth), _) => Self::skipped(depth),
+
             (state, event) => return Err(self.unexpected(state, &event, byte)),
         };
         Ok(())
@@ -173,11 +181,14 @@ impl Grammar {
 
     /// The document is over, and well-formed as JSON. Tells what was in it.
     pub fn end(&mut self) -> Result<Counted, IngestError> {
-        if let Shape::BlocksOnly { records } = self.shape {
+        if let Shape::BlocksOnly { records, of_every_record } = self.shape {
             if !self.has_blocks {
                 return Err(malformed("the document must have the key \"blocks\""));
             }
             self.blocks.check(records)?;
+            if of_every_record {
+                self.blocks.check_all_listed(records)?;
+            }
             return Ok(Counted { records, encoding_bytes: 0 });
         }
         if !self.has_encodings {
@@ -199,10 +210,7 @@ impl Grammar {
     /// A key of the document itself decides what comes next.
     fn key(&mut self, key: &str) -> Result<State, IngestError> {
         if matches!(self.shape, Shape::BlocksOnly { .. }) && key != "blocks" {
-            return Err(malformed(format!(
-                "the document must have the key \"blocks\" only, not {}",
-                shown(key)
-            )));
+            return Ok(State::Skipped(0));
         }
         match key {
             "clks" | "clknblocks" | "encodings" => self.encodings_key(key),
@@ -213,6 +221,11 @@ impl Grammar {
                 shown(key)
             ))),
         }
+    }
+
+    /// What comes after a value that means nothing.
+    fn skipped(depth: usize) -> State {
+        if depth == 0 { State::Document } else { State::Skipped(depth) }
     }
 
     fn encodings_key(&mut self, key: &str) -> Result<State, IngestError> {
@@ -276,7 +289,9 @@ impl Grammar {
             State::Blocks => "a map of record index to a list of block ids",
             State::BlocksOf(_) => "a list of block ids",
             State::RecordBlocks | State::BlockList(_) => "a block id: a string or an integer",
-            State::Document | State::EncodingMap | State::BlockMap | State::End => "nothing more",
+            State::Document | State::EncodingMap | State::BlockMap | State::Skipped(_) | State::End => {
+                "nothing more"
+            }
         };
         let found = match event {
             JsonEvent::String(_) | JsonEvent::ObjectKey(_) => "a string",

@@ -17,6 +17,7 @@ mod sinks;
 mod source;
 #[cfg(test)]
 mod tests;
+mod uploaded;
 
 use std::error::Error;
 
@@ -32,6 +33,7 @@ use sinks::Sinks;
 pub use crate::plan::Limits;
 pub use error::IngestError;
 pub use source::{from_files, from_store};
+pub use uploaded::{UploadedObjects, uploaded};
 
 /// An error of a body's stream.
 pub type BodyError = Box<dyn Error + Send + Sync>;

@@ -118,5 +118,5 @@ async fn blocks(
     let body = origin.open(name).await?;
     let records = u32::try_from(contribution.records).unwrap_or(u32::MAX);
     let sinks = Sinks::open(store, &plan.output, false, true).await?;
-    document(body, Shape::BlocksOnly { records }, expected, sinks).await
+    document(body, Shape::BlocksOnly { records, of_every_record: false }, expected, sinks).await
 }

@@ -186,11 +186,13 @@ fn is_absent(error: &std::io::Error) -> bool {
 }
 
 fn info(key: &str, metadata: &Metadata) -> ObjectInfo {
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = metadata.modified().ok();
+    let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     ObjectInfo {
         key: key.into(),
         bytes: metadata.len(),
-        etag: format!("{:x}-{:x}", modified.map_or(0, |since| since.as_nanos()), metadata.len()),
+        etag: format!("{:x}-{:x}", since.map_or(0, |since| since.as_nanos()), metadata.len()),
+        modified,
         metadata: BTreeMap::new(),
     }
 }

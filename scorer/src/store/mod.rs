@@ -18,6 +18,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -53,6 +54,8 @@ pub struct ObjectInfo {
     pub bytes: u64,
     /// Changes whenever the object is replaced.
     pub etag: String,
+    /// When it was written, if the store says so.
+    pub modified: Option<SystemTime>,
     /// User metadata, names in lower case; empty in listings and for local directories.
     pub metadata: BTreeMap<String, String>,
 }
@@ -203,6 +206,20 @@ impl Store {
         }
     }
 
+    /// Gives up uploads to keys below a prefix that were begun before a time and never finished: their parts are no
+    /// objects, but take space. Tells how many.
+    ///
+    /// # Errors
+    /// Fails when the prefix is invalid or the store does not answer.
+    pub async fn abort_unfinished(&self, prefix: &str, before: SystemTime) -> Result<u64, StoreError> {
+        key::check_prefix(prefix)?;
+        match &self.backend {
+            Backend::S3(s3) => s3.abort_unfinished(prefix, before).await,
+            // a file that is not finished has no key yet
+            Backend::Dir(_) => Ok(0),
+        }
+    }
+
     /// Whether the store can be reached and used. Creates a missing bucket when that is switched on.
     ///
     /// # Errors
@@ -214,6 +231,14 @@ impl Store {
         }
     }
 
+    /// Where the objects are, when the store is in S3.
+    pub fn s3_place(&self) -> Option<S3Place> {
+        match &self.backend {
+            Backend::S3(s3) => Some(s3.place()),
+            Backend::Dir(_) => None,
+        }
+    }
+
     /// The file that holds an object, when the store is a local directory.
     pub fn local_path(&self, key: &str) -> Option<PathBuf> {
         match &self.backend {
@@ -221,6 +246,15 @@ impl Store {
             _ => None,
         }
     }
+}
+
+/// Where a store is in S3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Place {
+    /// The bucket.
+    pub bucket: String,
+    /// What stands before each key there: empty, or ending in `/`.
+    pub prefix: String,
 }
 
 impl fmt::Debug for Store {

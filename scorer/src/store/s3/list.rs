@@ -1,6 +1,7 @@
 //! Listing, and deleting many objects.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use aws_sdk_s3::types::{Delete, MultipartUpload, Object, ObjectIdentifier};
 use futures::StreamExt;
@@ -54,7 +55,7 @@ impl S3Store {
     fn listed(&self, object: Object) -> Option<ObjectInfo> {
         let key = object.key?;
         let key = key.strip_prefix(&self.settings.prefix)?;
-        Some(info(key, object.size, object.e_tag, None))
+        Some(info(key, object.size, object.e_tag, object.last_modified, None))
     }
 
     pub async fn delete_prefix(&self, prefix: &str) -> Result<u64, StoreError> {
@@ -95,6 +96,30 @@ impl S3Store {
                 what: what(),
                 why: format!("{} {}", refused.code().unwrap_or(""), refused.message().unwrap_or("")),
             }),
+        }
+    }
+
+    /// Those that were begun before a time. One whose time is not known stays.
+    pub async fn abort_unfinished(&self, prefix: &str, before: SystemTime) -> Result<u64, StoreError> {
+        let mut aborted = 0;
+        let (mut key_marker, mut id_marker) = (None, None);
+        loop {
+            let request = self.client.list_multipart_uploads().bucket(self.bucket());
+            let request = request.set_key_marker(key_marker).set_upload_id_marker(id_marker);
+            let answer = request.prefix(self.full(prefix)).send().await;
+            let listing = answer.for_bucket(self, "listing uploads to")?;
+            for MultipartUpload { key, upload_id, initiated, .. } in listing.uploads.unwrap_or_default() {
+                let begun = initiated.and_then(|time| SystemTime::try_from(time).ok());
+                let (Some(key), Some(id), Some(begun)) = (key, upload_id, begun) else { continue };
+                if begun < before {
+                    self.abort_upload(&key, &id).await?;
+                    aborted += 1;
+                }
+            }
+            if listing.is_truncated != Some(true) || listing.next_key_marker.is_none() {
+                return Ok(aborted);
+            }
+            (key_marker, id_marker) = (listing.next_key_marker, listing.next_upload_id_marker);
         }
     }
 

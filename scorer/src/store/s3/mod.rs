@@ -6,12 +6,13 @@ mod list;
 mod upload;
 
 use std::ops::Range;
+use std::time::SystemTime;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use bytes::Bytes;
 
-use super::{ObjectInfo, ObjectReader, StoreError};
+use super::{ObjectInfo, ObjectReader, S3Place, StoreError};
 use error::{S3Result, status};
 
 pub(super) use client::S3Settings;
@@ -32,6 +33,10 @@ impl S3Store {
         format!("s3://{}/{}", self.settings.bucket, self.settings.prefix)
     }
 
+    pub fn place(&self) -> S3Place {
+        S3Place { bucket: self.settings.bucket.clone(), prefix: self.settings.prefix.clone() }
+    }
+
     fn bucket(&self) -> &str {
         &self.settings.bucket
     }
@@ -47,13 +52,13 @@ impl S3Store {
             return Ok(None);
         }
         let head = answer.for_key(self, "looking for", key)?;
-        Ok(Some(info(key, head.content_length, head.e_tag, head.metadata)))
+        Ok(Some(info(key, head.content_length, head.e_tag, head.last_modified, head.metadata)))
     }
 
     pub async fn get(&self, key: &str) -> Result<(ObjectInfo, ObjectReader), StoreError> {
         let answer = self.client.get_object().bucket(self.bucket()).key(self.full(key)).send().await;
         let object = answer.for_key(self, "reading", key)?;
-        let info = info(key, object.content_length, object.e_tag, object.metadata);
+        let info = info(key, object.content_length, object.e_tag, object.last_modified, object.metadata);
         let reader = reader(key, info.bytes, object.body);
         Ok((info, reader))
     }
@@ -127,12 +132,14 @@ fn info(
     key: &str,
     bytes: Option<i64>,
     etag: Option<String>,
+    modified: Option<DateTime>,
     metadata: Option<std::collections::HashMap<String, String>>,
 ) -> ObjectInfo {
     ObjectInfo {
         key: key.into(),
         bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
         etag: etag.unwrap_or_default(),
+        modified: modified.and_then(|time| SystemTime::try_from(time).ok()),
         metadata: metadata
             .unwrap_or_default()
             .into_iter()
