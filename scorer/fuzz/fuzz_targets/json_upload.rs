@@ -10,6 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use scorer::ingest::{Expectations, json};
 use store::{check, chunks, with_store};
 
+/// The files in seeds/ hold the fields in this order, the body last.
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     blocking: bool,
