@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check test unit emulated fuzz e2e demo bench image cluster generate format clean
+.PHONY: help setup check test unit emulated fuzz sanitize e2e demo bench image cluster generate format clean
 
 # every recipe runs with the cached tools on PATH
 ENV := source tests/setup/env.sh
@@ -28,6 +28,9 @@ unit: setup ## Unit tests alone
 
 emulated: ## The engine's unit tests on emulated processors: ARM, and older x86-64
 	@tests/emulated
+
+sanitize: ## The engine's tests under Miri and AddressSanitizer: undefined behaviour in its unsafe code
+	@tests/sanitize
 
 fuzz: ## Reading uploads and files of pairs, and small matchings, with made-up inputs; FUZZ_SECONDS each (30)
 	@tests/fuzz

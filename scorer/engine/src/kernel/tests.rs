@@ -103,6 +103,27 @@ fn records_of_many_blocks_keep_their_numbers() {
     }
 }
 
+/// Few enough records for an interpreter: see `tests/sanitize`.
+#[test]
+fn few_records_are_matched_as_by_the_definition() {
+    for width in [1, 3, 8] {
+        let sets = datasets(7, &[9, 17], width);
+        let cutoffs = Cutoffs::new(Threshold::new(0.8).unwrap(), width * 8);
+        let leaves = crate::prune::tests::unlearnt_leaves(&sets, width, &cutoffs);
+        let (rows, columns) = (leaves.0.leaf(0), leaves.1.leaf(0));
+        let of_tiles = expected(&sets[0], &sets[1], width, 0.8);
+        let of_leaves = expected(rows.words, columns.words, width, 0.8);
+        assert!(!of_tiles.is_empty() && of_tiles.len() == of_leaves.len());
+        for kernel in Kernel::available() {
+            assert_eq!(found(kernel, &sets[0], &sets[1], width, 0.8), of_tiles, "{}", kernel.name());
+            let mut hits = Vec::new();
+            LeafKernel::of(kernel).score_leaves(rows, columns, cutoffs.as_slice(), &mut hits);
+            hits.sort();
+            assert_eq!(hits, of_leaves, "{}", kernel.name());
+        }
+    }
+}
+
 /// Says by name what these tests leave out, as nobody should take it for tested.
 #[test]
 fn every_kernel_is_tested_or_named() {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::leaves::Leaves;
+use super::leaves::{BOX_SEGMENTS, Leaves};
 use super::plan::{Forced, Pruning};
 use super::segments::{Effort, Segments};
 use crate::pairs::Pair;
@@ -23,14 +23,24 @@ pub(crate) fn leaves(
         32 => Segments::learn::<32>(&sets.concat(), width, cutoffs, Effort::LITTLE),
         _ => Segments::learn::<48>(&sets.concat(), width, cutoffs, Effort::LITTLE),
     };
-    let pruning = Pruning {
-        boxes: Segments::learn::<8>(&sets.concat(), width, cutoffs, Effort::LITTLE),
-        segments: learnt,
-    };
+    let boxes = Segments::learn::<BOX_SEGMENTS>(&sets.concat(), width, cutoffs, Effort::LITTLE);
+    load(sets, width, &Pruning { boxes, segments: learnt }, cutoffs)
+}
+
+/// Two data sets in leaves, by segments that nothing was learnt for: an interpreter would take minutes.
+pub(crate) fn unlearnt_leaves(sets: &[Vec<u64>], width: usize, cutoffs: &Cutoffs) -> (Leaves, Leaves) {
+    let [boxes, segments] = [BOX_SEGMENTS, 16].map(|segments| {
+        let bits = (0..64 * width).map(|bit| Some(((bit % segments) as u8, bit % 3 == 0)));
+        Segments { segments, bits: bits.collect() }
+    });
+    load(sets, width, &Pruning { boxes, segments }, cutoffs)
+}
+
+fn load(sets: &[Vec<u64>], width: usize, pruning: &Pruning, cutoffs: &Cutoffs) -> (Leaves, Leaves) {
     let load = |words: &Vec<u64>| {
         let source = Encodings::new(words.clone(), width * 8).unwrap();
         let mut leaves = Leaves::default();
-        leaves.load(&source, 0..source.records(), &pruning, cutoffs).unwrap();
+        leaves.load(&source, 0..source.records(), pruning, cutoffs).unwrap();
         leaves
     };
     (load(&sets[0]), load(&sets[1]))
