@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, MatchedPath, Path};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use crds::tokens::{MasterKey, Role, TokenScope};
@@ -11,7 +11,9 @@ use crds::{LinkageProject, ResultType};
 use serde::Deserialize;
 
 use crate::App;
+use crate::audit::Actor;
 use crate::error::Error;
+use crate::identity::{self, Identity, Reading};
 
 /// The token that a request carries. It never shows in debug output.
 #[derive(Clone)]
@@ -21,36 +23,59 @@ pub struct Token(String);
 #[derive(Debug)]
 pub struct ResultHolder {
     /// The project of the path.
-    pub project: LinkageProject,
+    pub project: Arc<LinkageProject>,
 }
 
-/// The holder of the result token or, for permutations, of a receipt token; and the project.
+/// Who may read what the path names: the holder of the result token or, for permutations, of a receipt token, or a user
+/// of the cluster; and the project.
 #[derive(Debug)]
 pub struct Reader {
     /// The project of the path.
-    pub project: LinkageProject,
-    /// Whose token it is.
+    pub project: Arc<LinkageProject>,
+    /// Who it is.
     pub right: ReadRight,
+}
+
+/// The same, but for the holders of receipt tokens.
+#[derive(Debug)]
+pub struct ResultReader {
+    /// The project of the path.
+    pub project: Arc<LinkageProject>,
 }
 
 /// The holder of an update token, and the project.
 #[derive(Debug)]
 pub struct Uploader {
     /// The project of the path.
-    pub project: LinkageProject,
+    pub project: Arc<LinkageProject>,
     /// The party that the token is for: its position in the project.
     pub party: usize,
     /// The token, to be judged again when the upload is there.
     pub token: Token,
 }
 
-/// Whose token opens a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who may read.
+#[derive(Clone, Debug, PartialEq)]
 pub enum ReadRight {
-    /// The result token.
+    /// The holder of the result token.
     Result,
-    /// The receipt token of a party, by its position.
+    /// The holder of the receipt token of a party, by its position.
     Receipt(usize),
+    /// A user of the cluster: what the holder of the result token may read.
+    User(Identity),
+}
+
+impl ReadRight {
+    /// Who it is, for the audit log.
+    pub fn actor<'a>(&'a self, project: &'a LinkageProject) -> Actor<'a> {
+        match self {
+            Self::Result => Actor::ResultToken,
+            Self::Receipt(party) => {
+                Actor::ReceiptToken(project.spec.parties.get(*party).map_or("", |party| &party.name))
+            }
+            Self::User(identity) => Actor::User(identity.name()),
+        }
+    }
 }
 
 /// Judges tokens of projects.
@@ -136,13 +161,45 @@ impl<S: Sync> FromRequestParts<S> for Token {
     }
 }
 
+/// What the holder of a token, or the user that a Kubernetes token stands for, may read of a project.
+///
+/// # Errors
+/// [`Error::Forbidden`] when that is nothing.
+pub async fn read_right(
+    app: &App,
+    project: &LinkageProject,
+    token: &Token,
+    reading: Reading<'_>,
+) -> Result<ReadRight, Error> {
+    if let (Some(identities), Some(token)) = (&app.identities, identity::kubernetes_token(&token.0)) {
+        let identity = identities.of(token).await?;
+        identities.allow(&identity, reading).await?;
+        return Ok(ReadRight::User(identity));
+    }
+    app.judge.read_right(project, token).ok_or(Error::Forbidden)
+}
+
 impl FromRequestParts<Arc<App>> for ResultHolder {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        match Reader::from_request_parts(parts, app).await? {
-            Reader { project, right: ReadRight::Result } => Ok(Self { project }),
+        let token = Token::from_request_parts(parts, app).await?;
+        let path = ProjectPath::of(parts).await?;
+        let project = app.cluster.latest_project(&path.project_id).await?.ok_or(Error::Forbidden)?;
+        match app.judge.read_right(&project, &token) {
+            Some(ReadRight::Result) => Ok(Self { project }),
             _ => Err(Error::Forbidden),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for ResultReader {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        match Reader::from_request_parts(parts, app).await? {
+            Reader { right: ReadRight::Receipt(_), .. } => Err(Error::Forbidden),
+            Reader { project, .. } => Ok(Self { project }),
         }
     }
 }
@@ -152,8 +209,16 @@ impl FromRequestParts<Arc<App>> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let token = Token::from_request_parts(parts, app).await?;
-        let project = project_of_path(parts, app).await?;
-        let right = app.judge.read_right(&project, &token).ok_or(Error::Forbidden)?;
+        let path = ProjectPath::of(parts).await?;
+        let project = app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)?;
+        let lists_runs =
+            parts.extensions.get::<MatchedPath>().is_some_and(|path| path.as_str().ends_with("/runs"));
+        let reading = match &path.run_id {
+            Some(run) => Reading::Runs(Some(run)),
+            None if lists_runs => Reading::Runs(None),
+            None => Reading::Project(&path.project_id),
+        };
+        let right = read_right(app, &project, &token, reading).await?;
         Ok(Self { project, right })
     }
 }
@@ -163,23 +228,26 @@ impl FromRequestParts<Arc<App>> for Uploader {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let token = Token::from_request_parts(parts, app).await?;
-        let project = project_of_path(parts, app).await?;
+        let path = ProjectPath::of(parts).await?;
+        let project = app.cluster.latest_project(&path.project_id).await?.ok_or(Error::Forbidden)?;
         let party = app.judge.uploading_party(&project, &token).ok_or(Error::Forbidden)?;
         Ok(Self { project, party, token })
     }
 }
 
-/// The project that a path names.
+/// The project that a path names, and the run if it names one.
 #[derive(Deserialize)]
 struct ProjectPath {
     project_id: String,
+    run_id: Option<String>,
 }
 
-async fn project_of_path(parts: &mut Parts, app: &App) -> Result<LinkageProject, Error> {
-    let path = Path::<ProjectPath>::from_request_parts(parts, &()).await;
-    // what cannot be read is no name
-    let Path(path) = path.map_err(|_| Error::Forbidden)?;
-    app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)
+impl ProjectPath {
+    async fn of(parts: &mut Parts) -> Result<Self, Error> {
+        let path = Path::<Self>::from_request_parts(parts, &()).await;
+        // what cannot be read is no name
+        path.map(|Path(path)| path).map_err(|_| Error::Forbidden)
+    }
 }
 
 #[cfg(test)]

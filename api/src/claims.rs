@@ -1,6 +1,7 @@
 //! An upload becomes a party's contribution by one write to the project's status, at the version it was read at.
 //! Of two uploads at once one wins, whatever replica they came to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crds::contribution::{self, Outcome, PartyData, Refusal};
@@ -132,7 +133,7 @@ async fn amend<T>(
             tokio::time::sleep(pause(attempt)).await;
         }
         let mut project = match read(app, place).await {
-            Ok(project) => project,
+            Ok(project) => Arc::unwrap_or_clone(project),
             Err(error @ Error::Unavailable(_)) => {
                 last = error;
                 continue;
@@ -162,8 +163,8 @@ async fn amend<T>(
     Err(Failed { error: last, in_doubt })
 }
 
-async fn read(app: &App, place: &Place) -> Result<LinkageProject, Error> {
-    let project = app.cluster.project(&place.project).await?.ok_or(Error::Forbidden)?;
+async fn read(app: &App, place: &Place) -> Result<Arc<LinkageProject>, Error> {
+    let project = app.cluster.latest_project(&place.project).await?.ok_or(Error::Forbidden)?;
     let party = app.judge.uploading_party(&project, &place.token).ok_or(Error::Forbidden)?;
     let same = project.metadata.uid.as_ref() == Some(&place.uid)
         && project.spec.parties.get(party).is_some_and(|party| party.name == place.party);

@@ -1,5 +1,6 @@
 //! Projects and runs in the Kubernetes API: the only state there is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crds::{LinkageProject, LinkageRun};
@@ -9,6 +10,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 
 use crate::error::Error;
+use crate::watched::Watched;
 
 /// The field manager and the reporter of events.
 const NAME: &str = "linkage-api";
@@ -25,11 +27,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const EVENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The projects and runs of one namespace.
-#[derive(Clone)]
 pub struct Cluster {
     projects: Api<LinkageProject>,
     runs: Api<LinkageRun>,
     recorder: Recorder,
+    watched: Option<WatchedBoth>,
+}
+
+struct WatchedBoth {
+    projects: Arc<Watched<LinkageProject>>,
+    runs: Arc<Watched<LinkageRun>>,
 }
 
 /// What became of a status that was written with the `resourceVersion` it was read at.
@@ -43,45 +50,78 @@ pub enum Written {
     Gone,
 }
 
+/// The ways to Kubernetes.
+pub struct Clients {
+    /// For requests, each of which is answered soon or not at all.
+    pub requests: Client,
+    /// For watches, over which nothing may come for long.
+    pub watches: Client,
+}
+
 /// Connects with the pod's service account, or with the local kubeconfig.
 ///
 /// # Errors
 /// Fails when there is neither.
-pub async fn connect() -> Result<Client, kube::Error> {
+pub async fn connect() -> Result<Clients, kube::Error> {
     let mut config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
     config.connect_timeout = Some(Duration::from_secs(5));
-    config.read_timeout = Some(REQUEST_TIMEOUT);
-    config.write_timeout = Some(REQUEST_TIMEOUT);
     // clients retry a 503: better tell them soon than hold them
     config.default_retry = false;
-    Client::try_from(config)
+    let watches = Client::try_from(config.clone())?;
+    config.read_timeout = Some(REQUEST_TIMEOUT);
+    config.write_timeout = Some(REQUEST_TIMEOUT);
+    Ok(Clients { requests: Client::try_from(config)?, watches })
 }
 
 impl Cluster {
-    /// The resources of a namespace.
+    /// The resources of a namespace; Kubernetes is asked for each.
     pub fn new(client: Client, namespace: &str) -> Self {
         Self {
             projects: Api::namespaced(client.clone(), namespace),
             runs: Api::namespaced(client.clone(), namespace),
             recorder: Recorder::new(client, Reporter { controller: NAME.into(), instance: None }),
+            watched: None,
         }
     }
 
-    /// A project; none if there is none of that name, or it is being deleted.
-    pub async fn project(&self, name: &str) -> Result<Option<LinkageProject>, Error> {
-        get(&self.projects, name).await
+    /// The same, but that what a watch tells is read without asking.
+    pub fn watching(clients: Clients, namespace: &str) -> Self {
+        let watches = clients.watches;
+        let watched = WatchedBoth {
+            projects: Watched::start(Api::namespaced(watches.clone(), namespace), namespace),
+            runs: Watched::start(Api::namespaced(watches, namespace), namespace),
+        };
+        Self { watched: Some(watched), ..Self::new(clients.requests, namespace) }
     }
 
-    /// A project's run; none if there is none of that name, it is another project's, or is being deleted.
-    pub async fn run(&self, project: &LinkageProject, name: &str) -> Result<Option<LinkageRun>, Error> {
-        Ok(get(&self.runs, name).await?.filter(|run| is_of(run, project)))
+    /// A project, as it was a moment ago; none if there is none of that name, or it is being deleted.
+    pub async fn project(&self, name: &str) -> Result<Option<Arc<LinkageProject>>, Error> {
+        match self.watched.as_ref().and_then(|watched| watched.projects.get(name)) {
+            Some(project) => Ok(Some(project).filter(|project| !is_deleted(project.as_ref()))),
+            None => self.latest_project(name).await,
+        }
+    }
+
+    /// A project, as it is now: for whoever is going to change something.
+    pub async fn latest_project(&self, name: &str) -> Result<Option<Arc<LinkageProject>>, Error> {
+        Ok(get(&self.projects, name).await?.map(Arc::new))
+    }
+
+    /// A project's run, as it was a moment ago; none if there is none of that name, it is another project's, or is
+    /// being deleted.
+    pub async fn run(&self, project: &LinkageProject, name: &str) -> Result<Option<Arc<LinkageRun>>, Error> {
+        let run = match self.watched.as_ref().and_then(|watched| watched.runs.get(name)) {
+            Some(run) => Some(run).filter(|run| !is_deleted(run.as_ref())),
+            None => get(&self.runs, name).await?.map(Arc::new),
+        };
+        Ok(run.filter(|run| is_of(run, project)))
     }
 
     /// A project's runs, oldest first.
-    pub async fn runs_of(&self, project: &LinkageProject) -> Result<Vec<LinkageRun>, Error> {
+    pub async fn runs_of(&self, project: &LinkageProject) -> Result<Vec<Arc<LinkageRun>>, Error> {
         // not by label: runs made with kubectl need not have one
-        let keep = |runs: &mut Vec<LinkageRun>, run| {
-            if is_of(&run, project) && !is_deleted(&run) {
+        let keep = |runs: &mut Vec<_>, run: Arc<LinkageRun>| {
+            if is_of(&run, project) && !is_deleted(run.as_ref()) {
                 runs.push(run);
             }
         };
@@ -90,17 +130,21 @@ impl Cluster {
         Ok(runs)
     }
 
-    /// Folds over all runs, of which only one page is held at a time.
+    /// Folds over all runs. Where Kubernetes is asked, only one page of them is held at a time.
     pub async fn fold_runs<A>(
         &self,
         mut state: A,
-        mut each: impl FnMut(&mut A, LinkageRun),
+        mut each: impl FnMut(&mut A, Arc<LinkageRun>),
     ) -> Result<A, Error> {
+        if let Some(runs) = self.watched.as_ref().and_then(|watched| watched.runs.all()) {
+            runs.into_iter().for_each(|run| each(&mut state, run));
+            return Ok(state);
+        }
         let mut page = ListParams::default().limit(PAGE);
         loop {
             let runs = self.runs.list(&page).await?;
             let next = runs.metadata.continue_.filter(|token| !token.is_empty());
-            runs.items.into_iter().for_each(|run| each(&mut state, run));
+            runs.items.into_iter().for_each(|run| each(&mut state, Arc::new(run)));
             match next {
                 Some(token) => page = page.continue_token(&token),
                 None => return Ok(state),
@@ -110,6 +154,20 @@ impl Cluster {
 
     /// The metadata of all projects that are not being deleted, oldest first.
     pub async fn projects(&self) -> Result<Vec<ObjectMeta>, Error> {
+        let mut found = match self.watched.as_ref().and_then(|watched| watched.projects.all()) {
+            Some(projects) => {
+                let kept = projects.iter().filter(|project| !is_deleted(project.as_ref()));
+                kept.map(|project| project.metadata.clone()).collect()
+            }
+            None => self.latest_projects().await?,
+        };
+        found.sort_by_cached_key(|project: &ObjectMeta| {
+            (project.creation_timestamp.clone(), project.name.clone())
+        });
+        Ok(found)
+    }
+
+    async fn latest_projects(&self) -> Result<Vec<ObjectMeta>, Error> {
         let mut page = ListParams::default().limit(PAGE);
         let mut found = Vec::new();
         loop {
@@ -119,40 +177,60 @@ impl Cluster {
             found.extend(kept.map(|project: PartialObjectMeta<LinkageProject>| project.metadata));
             match next {
                 Some(token) => page = page.continue_token(&token),
-                None => break,
+                None => return Ok(found),
             }
         }
-        found.sort_by_cached_key(|project| (project.creation_timestamp.clone(), project.name.clone()));
-        Ok(found)
     }
 
     /// Creates a project.
     pub async fn create_project(&self, project: &LinkageProject) -> Result<LinkageProject, Error> {
-        Ok(self.projects.create(&post(), project).await?)
+        let created = self.projects.create(&post(), project).await?;
+        self.wrote_project(&created);
+        Ok(created)
     }
 
     /// Creates a run.
     pub async fn create_run(&self, run: &LinkageRun) -> Result<LinkageRun, Error> {
-        Ok(self.runs.create(&post(), run).await?)
+        let created = self.runs.create(&post(), run).await?;
+        self.wrote_run(&created);
+        Ok(created)
     }
 
     /// Starts deleting a project, its runs and data; false if it is gone already.
     pub async fn delete_project(&self, project: &LinkageProject) -> Result<bool, Error> {
-        delete(&self.projects, project).await
+        let deleted = delete(&self.projects, project).await;
+        self.wrote_project(project);
+        deleted
     }
 
     /// Starts deleting a run with its result; false if it is gone already.
     pub async fn delete_run(&self, run: &LinkageRun) -> Result<bool, Error> {
-        delete(&self.runs, run).await
+        let deleted = delete(&self.runs, run).await;
+        self.wrote_run(run);
+        deleted
     }
 
     /// Writes a project's status, if it is still the version that was read.
     pub async fn replace_status(&self, project: &LinkageProject) -> Result<Written, Error> {
-        match self.projects.replace_status(&project.name_any(), &post(), project).await {
+        let written = self.projects.replace_status(&project.name_any(), &post(), project).await;
+        self.wrote_project(project);
+        match written {
             Ok(_) => Ok(Written::Yes),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Written::Conflict),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(Written::Gone),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn wrote_project(&self, project: &LinkageProject) {
+        if let Some(watched) = &self.watched {
+            watched.projects.wrote(&project.name_any());
+        }
+    }
+
+    fn wrote_run(&self, run: &LinkageRun) {
+        if let Some(watched) = &self.watched {
+            watched.runs.wrote(&run.name_any());
         }
     }
 

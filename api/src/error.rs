@@ -73,6 +73,12 @@ pub enum Error {
     /// A part of the contract that this installation does not offer.
     #[error("{0} is switched off in this installation")]
     SwitchedOff(&'static str),
+    /// The client sends more requests than it may.
+    #[error("too many requests in a short time; try again")]
+    TooManyRequests,
+    /// As many uploads are in progress as may be.
+    #[error("too many uploads are in progress; try again")]
+    TooManyUploads,
     /// Kubernetes or the store does not answer. The client may try again.
     #[error("{0}")]
     Unavailable(String),
@@ -108,7 +114,10 @@ impl Error {
             Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            // by contract not 429: 503 is the one status that clients try again after
+            Self::TooManyRequests | Self::TooManyUploads | Self::Unavailable(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::RunFailed | Self::PartyRejected(_) | Self::SwitchedOff(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -135,7 +144,8 @@ impl IntoResponse for Error {
             other => tracing::debug!(detail = %other, "refused"),
         }
         let hint = match &self {
-            Self::Unavailable(_) => Some((RETRY_AFTER, RETRY_SECONDS.into())),
+            Self::TooManyRequests => Some((RETRY_AFTER, 1.into())),
+            Self::TooManyUploads | Self::Unavailable(_) => Some((RETRY_AFTER, RETRY_SECONDS.into())),
             // RFC 7694
             Self::UnsupportedEncoding => Some((ACCEPT_ENCODING, HeaderValue::from_static("gzip"))),
             _ => None,

@@ -38,9 +38,10 @@ impl Health {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Keeps the metrics' memory bounded; to be called every few seconds.
+    /// Keeps memory bounded; to be called every few seconds.
     pub fn upkeep(&self) {
         self.metrics.run_upkeep();
+        self.app.throttle.tidy();
     }
 
     async fn ready(&self) -> Result<(), String> {

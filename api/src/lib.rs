@@ -8,14 +8,17 @@
 //! Where to start reading: [`router`] lists the endpoints, one module per resource holds them; [`auth`] decides
 //! who may do what; [`error`] has every answer that is not a success; [`uploads`] is the way of the data in.
 
+pub mod audit;
 pub mod auth;
 pub mod body;
 pub mod claims;
 pub mod cluster;
+pub mod cors;
 pub mod error;
 pub mod external;
 pub mod grants;
 pub mod health;
+pub mod identity;
 pub mod paths;
 pub mod projects;
 pub mod results;
@@ -27,8 +30,12 @@ pub mod service;
 pub mod settings;
 pub mod telemetry;
 pub mod text;
+pub mod throttle;
+pub mod tls;
+pub mod traces;
 pub mod unpack;
 pub mod uploads;
+pub mod watched;
 
 use std::time::Duration;
 
@@ -38,7 +45,9 @@ use tokio_util::task::TaskTracker;
 use auth::Judge;
 use cluster::Cluster;
 use grants::Grants;
+use identity::Identities;
 use service::StatusCache;
+use throttle::{Rates, Throttle};
 
 /// What all requests share.
 pub struct App {
@@ -50,8 +59,12 @@ pub struct App {
     pub grants: Option<Grants>,
     /// Who may do what.
     pub judge: Judge,
+    /// Who the cluster's own users are, where they may read.
+    pub identities: Option<Identities>,
     /// What a request may not exceed.
     pub limits: Limits,
+    /// How many requests and uploads there may be.
+    pub throttle: Throttle,
     /// Uploads in progress: they go on, to a clean end, when their connection breaks.
     pub uploads: TaskTracker,
     /// The last answer to `/status`.
@@ -69,12 +82,15 @@ pub struct Limits {
     pub max_upload_bytes: u64,
     /// For how long a body may stand still.
     pub read_timeout: Duration,
+    /// How many requests and uploads there may be.
+    pub rates: Rates,
 }
 
 impl App {
     /// What requests share, at the start.
     pub fn new(cluster: Cluster, store: Store, judge: Judge, limits: Limits) -> Self {
         let (uploads, status) = (TaskTracker::new(), StatusCache::default());
-        Self { cluster, store, grants: None, judge, limits, uploads, status }
+        let throttle = Throttle::new(limits.rates);
+        Self { cluster, store, grants: None, judge, identities: None, limits, throttle, uploads, status }
     }
 }

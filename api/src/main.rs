@@ -8,8 +8,12 @@ use api::auth::Judge;
 use api::cluster::{self, Cluster};
 use api::grants::Grants;
 use api::health::{self, Health};
+use api::identity::Identities;
+use api::serve::Listener;
 use api::settings::Settings;
-use api::{App, router, serve};
+use api::tls::Certificate;
+use api::traces::Traces;
+use api::{App, cors, router, serve};
 use clap::Parser;
 use crds::tokens::MasterKey;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -18,13 +22,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the metrics' memory is tidied up.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often the files of the TLS certificate are read.
+const RENEWAL: Duration = Duration::from_secs(10);
+/// Connections for checks and metrics.
+const MAX_CHECKS: usize = 100;
 /// For how long uploads whose connections are gone may remove what they stored, at the end.
 const CLEANUP: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::parse();
-    scorer::telemetry::init();
+    let traces = Traces::open()?;
+    scorer::telemetry::init_beside("info", traces.as_ref().map(Traces::layer));
     let app = Arc::new(open(&settings).await?);
     let metrics = PrometheusBuilder::new()
         .set_buckets(&[0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0])?
@@ -32,26 +41,36 @@ async fn main() -> anyhow::Result<()> {
         .context("the metrics cannot be set up")?;
     let health = Health::new(app.clone(), metrics);
     let (rest, checks) = (bind(settings.listen).await?, bind(settings.health_listen).await?);
+    let certificate = Certificate::open(&settings.tls)?;
+    let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = %rest.local_addr()?, health_listen = %checks.local_addr()?,
-        namespace = settings.namespace, store = ?app.store,
+        namespace = settings.namespace, store = ?app.store, tls = tls.is_some(),
         "serving"
     );
 
     // checks and metrics are answered until the very end
     tokio::spawn(serve::serve(
-        checks,
+        Listener::new(checks, MAX_CHECKS),
         health::router(health.clone()),
         std::future::pending(),
         Duration::ZERO,
     ));
     tokio::spawn(keep_up(health.clone()));
+    if let Some(certificate) = certificate {
+        tokio::spawn(renew(certificate));
+    }
     let grace = Duration::from_secs(settings.shutdown_grace_seconds);
     let delay = Duration::from_secs(settings.shutdown_delay_seconds);
-    serve::serve(rest, router::rest(app.clone()), stop(health, delay)?, grace).await;
+    let rest = Listener::new(rest, settings.max_connections as usize).with_tls(tls);
+    let router = router::rest(app.clone(), cors::layer(&settings.cors_origins)?);
+    serve::serve(rest, router, stop(health, delay)?, grace).await;
     finish_uploads(&app).await;
     tracing::info!("stopped");
+    if let Some(traces) = traces {
+        tokio::task::spawn_blocking(move || traces.shut_down()).await?;
+    }
     Ok(())
 }
 
@@ -60,11 +79,14 @@ async fn open(settings: &Settings) -> anyhow::Result<App> {
     let key =
         std::fs::read(file).with_context(|| format!("cannot read the master key {}", file.display()))?;
     let key = MasterKey::new(&key).with_context(|| format!("{} holds no master key", file.display()))?;
-    let client = cluster::connect().await.context("found no way to reach Kubernetes")?;
+    let clients = cluster::connect().await.context("found no way to reach Kubernetes")?;
     let store = settings.store.open().await.context("cannot open the object store")?;
     let grants = Grants::open(&settings.grants, &settings.store, &store).await?;
-    let cluster = Cluster::new(client, &settings.namespace);
-    Ok(App { grants, ..App::new(cluster, store, Judge::new(key), settings.limits()) })
+    let namespace = &settings.namespace;
+    let identities =
+        settings.kubernetes_readers.then(|| Identities::new(clients.requests.clone(), namespace));
+    let cluster = Cluster::watching(clients, namespace);
+    Ok(App { grants, identities, ..App::new(cluster, store, Judge::new(key), settings.limits()) })
 }
 
 async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
@@ -76,6 +98,19 @@ async fn keep_up(health: Arc<Health>) {
     loop {
         ticks.tick().await;
         health.upkeep();
+    }
+}
+
+/// Takes up the certificate when it has been renewed.
+async fn renew(certificate: Arc<Certificate>) {
+    let mut ticks = tokio::time::interval(RENEWAL);
+    loop {
+        ticks.tick().await;
+        match certificate.reload() {
+            Ok(true) => tracing::info!("the TLS certificate was renewed"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("the TLS certificate stays as it was: {error:#}"),
+        }
     }
 }
 

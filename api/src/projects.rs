@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::audit::{self, Action, Actor};
 use crate::auth::{Reader, ResultHolder};
 use crate::body::Json;
 use crate::error::{Error, Problem};
@@ -129,7 +130,7 @@ pub async fn create(
     Json(wanted): Json<NewProject>,
 ) -> Result<(StatusCode, JsonAnswer<CreatedProject>), Error> {
     let project = app.cluster.create_project(&wanted.into_resource()?).await?;
-    tracing::info!(project = project.metadata.name, "created a project");
+    audit::record(Actor::Anyone, Action::CreateProject, &project, None);
     let parties = project.spec.parties.iter();
     let created = CreatedProject {
         project_id: project.metadata.name.clone().unwrap_or_default(),
@@ -146,7 +147,7 @@ pub async fn create(
         (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 403, body = Problem, content_type = "application/problem+json")))]
 pub async fn describe(Reader { project, .. }: Reader) -> JsonAnswer<ProjectDescription> {
-    JsonAnswer(description(project))
+    JsonAnswer(description(&project))
 }
 
 /// Deletes a project with its runs and all its data.
@@ -162,7 +163,7 @@ pub async fn delete(
     if !app.cluster.delete_project(&project).await? {
         return Err(Error::Forbidden);
     }
-    tracing::info!(project = project.metadata.name, "deleted a project");
+    audit::record(Actor::ResultToken, Action::DeleteProject, &project, None);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -188,17 +189,17 @@ fn in_state(project: &LinkageProject, state: PartyState) -> impl Iterator<Item =
     parties.filter(move |entry| entry.state == state)
 }
 
-fn description(project: LinkageProject) -> ProjectDescription {
-    let message = rejection(&project);
+fn description(project: &LinkageProject) -> ProjectDescription {
+    let message = rejection(project);
     ProjectDescription {
         number_parties: project.spec.parties.len(),
-        parties_contributed: contributed(&project),
+        parties_contributed: contributed(project),
         error: message.is_some(),
         message,
-        project_id: project.metadata.name.unwrap_or_default(),
-        name: project.spec.title,
-        notes: project.spec.notes,
-        schema: project.spec.encoding.unwrap_or_default().schema,
+        project_id: project.metadata.name.clone().unwrap_or_default(),
+        name: project.spec.title.clone(),
+        notes: project.spec.notes.clone(),
+        schema: project.spec.encoding.as_ref().map(|encoding| encoding.schema.clone()).unwrap_or_default(),
         result_type: project.spec.result_type.into(),
         uses_blocking: project.spec.blocking == Blocking::ByBlockId,
     }
@@ -315,7 +316,7 @@ mod tests {
     fn a_rejected_party_shows_as_an_error() {
         let mut project =
             resource(json!({"schema": {"a": 1}, "result_type": "groups", "name": "n"})).unwrap();
-        let before = serde_json::to_value(description(project.clone())).unwrap();
+        let before = serde_json::to_value(description(&project)).unwrap();
         let expected = json!({
             "project_id": project.metadata.name, "name": "n", "notes": "", "schema": {"a": 1},
             "result_type": "groups", "number_parties": 2, "parties_contributed": 0, "error": false,
@@ -330,7 +331,7 @@ mod tests {
         };
         project.status.get_or_insert_default().parties =
             vec![party("party-2", PartyState::Rejected), party("party-1", PartyState::Contributed)];
-        let after = serde_json::to_value(description(project)).unwrap();
+        let after = serde_json::to_value(description(&project)).unwrap();
         assert_eq!((&after["error"], &after["parties_contributed"]), (&json!(true), &json!(1)));
         assert_eq!(after["message"], "128 bits are too few");
     }

@@ -13,10 +13,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::auth::{ReadRight, Token};
+use crate::audit::{self, Action};
+use crate::auth::{self, ReadRight, Token};
 use crate::body::JSON;
 use crate::error::{Error, Problem};
 use crate::grants::{ObjectPlace, Right, TemporaryCredentials};
+use crate::identity::Reading;
 use crate::run_status::{self, RunState};
 use crate::runs::RunPath;
 
@@ -54,12 +56,17 @@ pub async fn download(
         RunState::Error => return Err(Error::RunFailed),
         RunState::Created | RunState::Queued | RunState::Running => return Err(Error::NoResultYet),
     }
-    let right = app.judge.read_right(&project, &token).ok_or(Error::Forbidden)?;
-    let key = key(&run, &object_name(project.spec.result_type, right))?;
-    if project.spec.result_type == ResultType::SimilarityScores && headers.contains_key(RETURN_ADDRESS) {
-        return address(&app, &run, key).await;
-    }
-    stream(&app, key).await
+    let right = auth::read_right(&app, &project, &token, Reading::RunResult(&path.run_id)).await?;
+    let key = key(&run, &object_name(project.spec.result_type, &right))?;
+    let by_address =
+        project.spec.result_type == ResultType::SimilarityScores && headers.contains_key(RETURN_ADDRESS);
+    let (answer, action) = if by_address {
+        (address(&app, &run, key).await?, Action::AuthorizeResult)
+    } else {
+        (stream(&app, key).await?, Action::ReadResult)
+    };
+    audit::record(right.actor(&project), action, &project, Some(&path.run_id));
+    Ok(answer)
 }
 
 async fn address(app: &App, run: &LinkageRun, key: &str) -> Result<Response, Error> {
@@ -71,11 +78,11 @@ async fn address(app: &App, run: &LinkageRun, key: &str) -> Result<Response, Err
 }
 
 /// The name of the object that a right opens.
-fn object_name(result_type: ResultType, right: ReadRight) -> String {
+fn object_name(result_type: ResultType, right: &ReadRight) -> String {
     match (result_type, right) {
         (ResultType::Groups, _) => "groups".into(),
         (ResultType::SimilarityScores, _) => "similarity_scores".into(),
-        (ResultType::Permutations, ReadRight::Result) => "mask".into(),
+        (ResultType::Permutations, ReadRight::Result | ReadRight::User(_)) => "mask".into(),
         (ResultType::Permutations, ReadRight::Receipt(party)) => format!("permutation-{party}"),
     }
 }
@@ -116,7 +123,7 @@ mod tests {
             (ResultType::Permutations, ReadRight::Receipt(1), "permutation-1"),
         ];
         for (result_type, right, name) in names {
-            assert_eq!(object_name(result_type, right), name);
+            assert_eq!(object_name(result_type, &right), name);
         }
     }
 }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tower::Layer;
-use tower::util::{MapRequest, MapRequestLayer};
+use tower::util::{MapRequest, MapRequestLayer, option_layer};
+use tower_http::cors::CorsLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::Error;
-use crate::{App, body, paths, projects, results, runs, service, telemetry, uploads};
+use crate::{App, body, cors, paths, projects, results, runs, service, telemetry, throttle, uploads};
 
 /// Below which path the endpoints are.
 const PREFIX: &str = "/api/v1";
@@ -35,7 +36,7 @@ pub type Rest = MapRequest<Router, fn(Request) -> Request>;
 struct Document;
 
 /// The service with all its endpoints.
-pub fn rest(app: Arc<App>) -> Rest {
+pub fn rest(app: Arc<App>, cors: Option<CorsLayer>) -> Rest {
     let (router, mut document) = endpoints().split_for_parts();
     document.info.version = env!("CARGO_PKG_VERSION").into();
     let document = serde_json::to_string(&document).unwrap_or_default();
@@ -46,6 +47,9 @@ pub fn rest(app: Arc<App>) -> Rest {
         )
         .fallback(async || Error::UnknownPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .layer(from_fn_with_state(app.clone(), throttle::requests))
+        .layer(option_layer(cors))
+        .layer(from_fn(cors::without_content))
         .layer(from_fn(telemetry::observe))
         .with_state(app);
     // before the router, which matches the path as it is

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::auth::{Reader, ResultHolder};
+use crate::audit::{self, Action, Actor};
+use crate::auth::{Reader, ResultHolder, ResultReader};
 use crate::body::Json;
 use crate::error::{Error, Problem};
 use crate::projects;
@@ -65,7 +66,7 @@ pub struct RunPath {
         (status = 403, body = Problem, content_type = "application/problem+json")))]
 pub async fn list(
     State(app): State<Arc<App>>,
-    ResultHolder { project }: ResultHolder,
+    ResultReader { project }: ResultReader,
 ) -> Result<JsonAnswer<Vec<ListedRun>>, Error> {
     let runs = app.cluster.runs_of(&project).await?;
     let listed = runs.iter().map(|run| ListedRun {
@@ -94,8 +95,8 @@ pub async fn create(
         return Err(Error::PartyRejected(why));
     }
     let run = app.cluster.create_run(&run).await?;
-    tracing::info!(project = project.metadata.name, run = run.metadata.name, "created a run");
-    Ok((StatusCode::CREATED, JsonAnswer(description(run))))
+    audit::record(Actor::ResultToken, Action::CreateRun, &project, run.metadata.name.as_deref());
+    Ok((StatusCode::CREATED, JsonAnswer(description(&run))))
 }
 
 /// Describes a run.
@@ -107,10 +108,10 @@ pub async fn create(
         (status = 403, body = Problem, content_type = "application/problem+json")))]
 pub async fn describe(
     State(app): State<Arc<App>>,
-    ResultHolder { project }: ResultHolder,
+    ResultReader { project }: ResultReader,
     Path(path): Path<RunPath>,
 ) -> Result<JsonAnswer<RunDescription>, Error> {
-    Ok(JsonAnswer(description(find(&app, &project, &path).await?)))
+    Ok(JsonAnswer(description(&*find(&app, &project, &path).await?)))
 }
 
 /// Deletes a run with its result, also while it runs.
@@ -129,7 +130,7 @@ pub async fn delete(
     if !app.cluster.delete_run(&run).await? {
         return Err(Error::Forbidden);
     }
-    tracing::info!(project = project.metadata.name, run = run.metadata.name, "deleted a run");
+    audit::record(Actor::ResultToken, Action::DeleteRun, &project, run.metadata.name.as_deref());
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -149,16 +150,16 @@ pub async fn status(
     Ok(JsonAnswer(run_status::describe(&project, &run)))
 }
 
-async fn find(app: &App, project: &LinkageProject, path: &RunPath) -> Result<LinkageRun, Error> {
+async fn find(app: &App, project: &LinkageProject, path: &RunPath) -> Result<Arc<LinkageRun>, Error> {
     app.cluster.run(project, &path.run_id).await?.ok_or(Error::Forbidden)
 }
 
-fn description(run: LinkageRun) -> RunDescription {
+fn description(run: &LinkageRun) -> RunDescription {
     RunDescription {
         run_id: run.name_any(),
         threshold: run.spec.threshold,
-        name: run.spec.title,
-        notes: run.spec.notes,
+        name: run.spec.title.clone(),
+        notes: run.spec.notes.clone(),
     }
 }
 
@@ -223,7 +224,7 @@ mod tests {
         assert_eq!(run.labels()[labels::MANAGED_BY], labels::API);
         let owner = &run.owner_references()[0];
         assert_eq!((owner.kind.as_str(), owner.uid.as_str()), ("LinkageProject", "u"));
-        let described = serde_json::to_value(description(run.clone())).unwrap();
+        let described = serde_json::to_value(description(&run)).unwrap();
         let expected = json!({"run_id": run.name_any(), "threshold": 1.0, "name": "n", "notes": "m"});
         assert_eq!(described, expected);
     }

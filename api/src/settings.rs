@@ -1,6 +1,7 @@
 //! The settings: flags, each also an environment variable.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use scorer::store::StoreArgs;
 
 use crate::Limits;
 use crate::grants::GrantArgs;
+use crate::throttle::Rates;
+use crate::tls::TlsArgs;
 
 /// The REST service of linkage-operator: creates projects and runs, streams encodings in and results out.
 ///
@@ -53,6 +56,35 @@ pub struct Settings {
     #[arg(long, env = "READ_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 1000)]
     pub read_timeout_seconds: u64,
 
+    /// Requests a second that one client may send: the holder of a token or, without a token, an address. 0: any
+    /// number. Whoever sends more is answered 503
+    #[arg(long, env = "REQUESTS_PER_SECOND", value_name = "REQUESTS", default_value_t = 200)]
+    pub requests_per_second: u32,
+
+    /// Requests that a client may send at once before that counts
+    #[arg(long, env = "REQUEST_BURST", value_name = "REQUESTS", default_value = "50")]
+    pub request_burst: NonZeroU32,
+
+    /// Uploads that may be in progress at once. Those above are answered 503
+    #[arg(long, env = "MAX_UPLOADS", value_name = "UPLOADS", default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_uploads: u32,
+
+    /// Connections that may be open at once. Those above wait
+    #[arg(long, env = "MAX_CONNECTIONS", value_name = "CONNECTIONS", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// Let users of the cluster read by their Kubernetes identity (Authorization: Bearer …), too, as far as RBAC lets
+    /// them read LinkageProjects and LinkageRuns; results, as far as they may get linkageruns/result. Needs the right
+    /// to create TokenReviews and SubjectAccessReviews
+    #[arg(long, env = "KUBERNETES_READERS")]
+    pub kubernetes_readers: bool,
+
+    /// Origins whose pages may call the service (CORS), with commas between them; * for any
+    #[arg(long, env = "CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<String>,
+
     /// For how long new connections are still taken after SIGTERM, until no more are sent here
     #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", value_name = "SECONDS", default_value_t = 0)]
     pub shutdown_delay_seconds: u64,
@@ -60,6 +92,10 @@ pub struct Settings {
     /// For how long requests in progress may go on after that
     #[arg(long, env = "SHUTDOWN_GRACE_SECONDS", value_name = "SECONDS", default_value_t = 50)]
     pub shutdown_grace_seconds: u64,
+
+    /// TLS.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// The object store.
     #[command(flatten)]
@@ -78,6 +114,11 @@ impl Settings {
             max_encoding_bytes: self.max_encoding_bytes,
             max_upload_bytes: self.max_upload_bytes,
             read_timeout: Duration::from_secs(self.read_timeout_seconds),
+            rates: Rates {
+                requests: NonZeroU32::new(self.requests_per_second),
+                burst: self.request_burst,
+                uploads: self.max_uploads as usize,
+            },
         }
     }
 }

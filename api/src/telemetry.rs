@@ -7,7 +7,9 @@ use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics::{counter, gauge, histogram};
-use tracing::Instrument;
+use tracing::{Instrument, field};
+
+use crate::traces;
 
 /// The header that carries a request's id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,8 +22,11 @@ pub async fn observe(request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned().unwrap_or_else(fresh_id);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    // the path, but not the query, which is no part of the contract and may hold anything
-    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, path = request.uri().path());
+    // at the level that is never switched off, so that lines of the audit log have it; the path, but not the query, which is no part of the contract and may hold anything
+    let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default(), %method, path = request.uri().path(),
+        http.route = route, http.response.status_code = field::Empty, otel.kind = "server",
+        otel.name = format!("{method} {route}"));
+    traces::continue_trace(&span, request.headers());
 
     gauge!("linkage_api_requests_in_progress").increment(1);
     let in_progress = InProgress;
@@ -32,6 +37,7 @@ pub async fn observe(request: Request, next: Next) -> Response {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS].contains(&method);
     let method = if known { method.to_string() } else { "other".into() };
     let (seconds, status) = (start.elapsed().as_secs_f64(), response.status().as_u16());
+    span.record("http.response.status_code", status);
     span.in_scope(|| tracing::info!(status, seconds, "answered"));
     histogram!("linkage_api_request_seconds", "method" => method.clone(), "route" => route.clone())
         .record(seconds);

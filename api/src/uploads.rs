@@ -24,6 +24,7 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::audit::{self, Action, Actor};
 use crate::auth::Uploader;
 use crate::body::{self, LimitedBody};
 use crate::claims::{self, Claim, Place};
@@ -93,8 +94,11 @@ pub async fn authorize_external(
     State(app): State<Arc<App>>,
     uploader: Uploader,
 ) -> Result<ExternalUpload, Error> {
-    check(&uploader, Place::new(&uploader).party())?;
-    external::authorize(&app, &uploader).await
+    let place = Place::new(&uploader);
+    check(&uploader, place.party())?;
+    let authorized = external::authorize(&app, &uploader).await?;
+    record(&uploader, &place, Action::AuthorizeUpload);
+    Ok(authorized)
 }
 
 /// How the encodings are written in the body.
@@ -128,6 +132,7 @@ async fn take_in(app: &Arc<App>, form: Form, mut parts: Parts, body: Body) -> Re
     let mut body =
         LimitedBody::new(&parts.headers, body, app.limits.max_upload_bytes, app.limits.read_timeout);
     let answer = async {
+        let _place = app.throttle.upload()?;
         let uploader = Uploader::from_request_parts(&mut parts, app).await?;
         store_and_claim(app, form, &parts.headers, &uploader, &mut body).await
     };
@@ -255,16 +260,19 @@ async fn claim(
     }
     match verdict? {
         None => {
-            tracing::info!(
-                project = uploader.project.metadata.name,
-                party = place.party(),
-                records,
-                "contributed"
-            );
+            tracing::info!(records, encoding_bytes, "took in encodings");
+            record(uploader, place, Action::Contribute);
             Ok(None)
         }
-        Some(refusal) => Ok(Some(announce(app, uploader, place, refusal).await)),
+        Some(refusal) => {
+            record(uploader, place, Action::RejectContribution);
+            Ok(Some(announce(app, uploader, place, refusal).await))
+        }
     }
+}
+
+fn record(uploader: &Uploader, place: &Place, action: Action) {
+    audit::record(Actor::UpdateToken(place.party()), action, &uploader.project, None);
 }
 
 /// Removes what is not needed any more, as well as it can.
@@ -286,6 +294,7 @@ async fn reject(
         IngestError::EncodingSize(_) => {
             let refusal = Refusal { reason: ENCODING_SIZE_MISMATCH.into(), ..refusal };
             claims::refuse(app, place, &refusal).await?;
+            record(uploader, place, Action::RejectContribution);
             return Ok(Some(announce(app, uploader, place, refusal).await));
         }
         IngestError::Body(error) => {

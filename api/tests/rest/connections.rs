@@ -2,26 +2,32 @@
 
 use std::time::Duration;
 
-use api::serve::serve;
+use api::serve::{Listener, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use crate::service::{Service, clks};
 
 /// How long a condition is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Server {
-    address: std::net::SocketAddr,
+pub struct Server {
+    pub address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
 
 async fn start(service: &Service) -> Server {
+    start_with(service, None).await
+}
+
+pub async fn start_with(service: &Service, tls: Option<TlsAcceptor>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let listener = Listener::new(listener, 100).with_tls(tls);
     let (stop, stopped) = oneshot::channel::<()>();
     let rest = service.rest.clone();
     let stopped = async {

@@ -29,6 +29,8 @@ pub struct Objects {
     /// So many writes of a status are done, but answered with an error.
     pub lost_answers: u32,
     pub before_write: Option<BeforeWrite>,
+    /// What the one user may do, as `verb resource subresource`.
+    pub allowed: Vec<String>,
 }
 
 impl Kubernetes {
@@ -95,6 +97,11 @@ impl Objects {
         }
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        match segments.last() {
+            Some(&"tokenreviews") => return (StatusCode::CREATED, Self::review_token(&body)),
+            Some(&"subjectaccessreviews") => return (StatusCode::CREATED, self.review_access(&body)),
+            _ => {}
+        }
         match (method.as_str(), &segments[5..]) {
             ("POST", ["events"]) => {
                 self.events.push(body.clone());
@@ -108,6 +115,26 @@ impl Objects {
             ("PATCH", ["events", _]) => (StatusCode::OK, body),
             _ => failure(405, path),
         }
+    }
+
+    /// Kubernetes knows one user, whose token is this.
+    fn review_token(body: &Value) -> Value {
+        let known = body["spec"]["token"] == "kubernetes.token.of-ann";
+        let status = if known {
+            json!({"authenticated": true, "user": {"username": "ann", "groups": ["research"]}})
+        } else {
+            json!({"authenticated": false, "error": "invalid bearer token"})
+        };
+        json!({"metadata": {}, "spec": body["spec"], "status": status})
+    }
+
+    fn review_access(&self, body: &Value) -> Value {
+        let attributes = &body["spec"]["resourceAttributes"];
+        let text = |name: &str| attributes[name].as_str().unwrap_or("-").to_owned();
+        let asked = ["verb", "resource", "subresource"].map(text).join(" ");
+        let ours = attributes["group"] == "pprl.dev" && attributes["namespace"] == NAMESPACE;
+        let allowed = ours && body["spec"]["user"] == "ann" && self.allowed.contains(&asked);
+        json!({"metadata": {}, "spec": body["spec"], "status": {"allowed": allowed}})
     }
 
     fn list(&self, plural: &str) -> Value {

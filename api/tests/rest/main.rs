@@ -4,10 +4,14 @@
 
 mod connections;
 mod kubernetes;
+mod limits;
 mod projects;
 mod results;
 mod robustness;
 mod runs;
 mod service;
+mod tls;
 mod tokens;
+mod traces;
 mod uploads;
+mod users;

@@ -1,5 +1,6 @@
 //! The service before its surroundings, and how the tests call it.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use api::auth::Judge;
 use api::cluster::Cluster;
 use api::router::{Rest, rest};
+use api::throttle::Rates;
 use api::{App, Limits};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -42,9 +44,14 @@ pub struct Created {
 
 impl Service {
     pub fn new() -> Self {
+        Self::with(|_, _| {})
+    }
+
+    /// One that is set up otherwise.
+    pub fn with(change: impl FnOnce(&mut App, &Kubernetes)) -> Self {
         let kubernetes = Kubernetes::default();
         let store = tempfile::tempdir().unwrap();
-        let app = Arc::new(App::new(
+        let mut app = App::new(
             Cluster::new(kubernetes.client(), NAMESPACE),
             Store::in_directory(store.path()).unwrap(),
             Judge::new(MasterKey::new(&[7; 32]).unwrap()),
@@ -53,9 +60,12 @@ impl Service {
                 max_encoding_bytes: 1024,
                 max_upload_bytes: 1 << 20,
                 read_timeout: Duration::from_secs(5),
+                rates: Rates { requests: None, burst: NonZeroU32::MIN, uploads: 16 },
             },
-        ));
-        Self { rest: rest(app.clone()), kubernetes, app, store }
+        );
+        change(&mut app, &kubernetes);
+        let app = Arc::new(app);
+        Self { rest: rest(app.clone(), None), kubernetes, app, store }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
