@@ -54,12 +54,23 @@ def expect(item: Object, what: str, right: object) -> None:
 
 
 def check_metadata(item: Object, namespace: str) -> None:
-    expect(item, "is of a kind that reaches beyond the namespace", item["kind"] in NAMESPACED)
-    expect(item, f"is not in namespace {namespace}", item["metadata"].get("namespace") == namespace)
+    if item["kind"] == "ClusterRoleBinding":
+        check_cluster_role_binding(item, namespace)
+    else:
+        expect(item, "is of a kind that reaches beyond the namespace", item["kind"] in NAMESPACED)
+        expect(item, f"is not in namespace {namespace}", item["metadata"].get("namespace") == namespace)
     expect(item, "has a name that is too long", len(item["metadata"]["name"]) <= 63)
     labels = item["metadata"].get("labels", {})
     for label in LABELS:
         expect(item, f"lacks label {label}", labels.get(f"app.kubernetes.io/{label}"))
+
+
+def check_cluster_role_binding(binding: Object, namespace: str) -> None:
+    """The one exception: the REST service may ask who somebody is, where the cluster's users may read."""
+    expect(binding, "gives more than is needed", binding["roleRef"]["name"] == "system:auth-delegator")
+    subjects = [(subject["kind"], subject["namespace"]) for subject in binding["subjects"]]
+    expect(binding, "is for others", subjects == [("ServiceAccount", namespace)])
+    expect(binding, "may have the name of another's", binding["metadata"]["name"].startswith(f"{namespace}:"))
 
 
 def check_pod(workload: Object, names: set[tuple[str, str]]) -> None:
