@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check test unit emulated fuzz sanitize e2e demo bench image cluster generate format clean
+.PHONY: help setup check test unit emulated fuzz sanitize e2e demo bench bench-api image cluster generate format clean
 
 # every recipe runs with the cached tools on PATH
 ENV := source tests/setup/env.sh
@@ -43,6 +43,9 @@ latency: ## How long a small run takes, and where the time goes, on the installa
 
 bench: ## Benchmark of the scoring engine against its peers, on a machine that does nothing else; `tests/bench/run --help` tells the rest
 	@tests/bench/run
+
+bench-api: ## Benchmark of the REST service: speed and memory of uploads, status requests and downloads
+	@tests/bench-api/run
 
 image: setup ## Build the image, and the store's, as tar files (no Docker daemon needed)
 	@$(ENV) && image/build

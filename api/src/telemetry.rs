@@ -24,9 +24,14 @@ pub async fn observe(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     // at the level that is never switched off, so that lines of the audit log have it; the path, but not the query, which is no part of the contract and may hold anything
     let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default(), %method, path = request.uri().path(),
-        http.route = route, http.response.status_code = field::Empty, otel.kind = "server",
-        otel.name = format!("{method} {route}"));
-    traces::continue_trace(&span, request.headers());
+        http.route = field::Empty, http.response.status_code = field::Empty,
+        otel.kind = field::Empty, otel.name = field::Empty);
+    let traced = traces::continue_trace(&span, request.headers());
+    if traced {
+        // not in the log of those who have no traces: it says all that already
+        span.record("otel.kind", "server").record("otel.name", format!("{method} {route}"));
+        span.record("http.route", &route);
+    }
 
     gauge!("linkage_api_requests_in_progress").increment(1);
     let in_progress = InProgress;
@@ -37,7 +42,9 @@ pub async fn observe(request: Request, next: Next) -> Response {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS].contains(&method);
     let method = if known { method.to_string() } else { "other".into() };
     let (seconds, status) = (start.elapsed().as_secs_f64(), response.status().as_u16());
-    span.record("http.response.status_code", status);
+    if traced {
+        span.record("http.response.status_code", status);
+    }
     span.in_scope(|| tracing::info!(status, seconds, "answered"));
     histogram!("linkage_api_request_seconds", "method" => method.clone(), "route" => route.clone())
         .record(seconds);

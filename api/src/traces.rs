@@ -56,11 +56,8 @@ impl Traces {
     }
 }
 
-/// Makes a span go on with the trace that the headers of its request name, if any.
-pub fn continue_trace(span: &Span, headers: &HeaderMap) {
-    if headers.contains_key("traceparent") {
-        let context = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
-        // refused where no traces are made
-        let _not_traced = span.set_parent(context);
-    }
+/// Makes a span go on with the trace that the headers of its request name, if any. Tells whether traces are made at all.
+pub fn continue_trace(span: &Span, headers: &HeaderMap) -> bool {
+    let context = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+    span.set_parent(context).is_ok()
 }

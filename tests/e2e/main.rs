@@ -2,10 +2,12 @@
 
 mod anonlink_client;
 mod bad_input;
+mod crowd;
 mod disruption;
 mod flows;
 mod leftovers;
 mod manifests;
+mod readers;
 mod removal;
 mod store_uploads;
 mod upgrade;

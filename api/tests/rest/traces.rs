@@ -38,7 +38,8 @@ async fn a_request_goes_on_with_its_callers_trace() {
     sent.await.unwrap();
     let holds = |part: &[u8]| received.windows(part.len()).any(|window| window == part);
     assert!(holds(b"POST /v1/traces") && holds(&TRACE));
-    assert!(holds(b"GET /api/v1/projects/{project_id}") && holds(b"linkage-api"));
+    assert!(holds(b"GET /api/v1/projects/{project_id}") && holds(b"http.response.status_code"));
+    assert!(holds(b"linkage-api"));
     assert!(!holds(token.as_bytes()));
 }
 
