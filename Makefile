@@ -53,8 +53,9 @@ image: setup ## Build the image, and the store's, as tar files (no Docker daemon
 cluster: setup ## Boot the local cluster; `tests/local-cluster/cluster --help` tells the rest
 	@$(ENV) && tests/local-cluster/cluster up
 
-generate: setup ## Write the generated files: the CRDs
+generate: setup ## Write the generated files: the CRDs, and the OpenAPI document
 	@$(ENV) && cargo run --quiet --package crds --bin crdgen crds/yaml charts/linkage-operator/crds
+	@$(ENV) && cargo run --quiet --package api --bin openapi api/openapi.json
 
 format: ## Format the code
 	@$(ENV) && cargo fmt --all

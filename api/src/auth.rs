@@ -9,9 +9,11 @@ use axum::http::request::Parts;
 use crds::tokens::{MasterKey, Role, TokenScope};
 use crds::{LinkageProject, ResultType};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::App;
 use crate::audit::Actor;
+use crate::document::values::Name;
 use crate::error::Error;
 use crate::identity::{self, Identity, Reading};
 
@@ -184,7 +186,7 @@ impl FromRequestParts<Arc<App>> for ResultHolder {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let token = Token::from_request_parts(parts, app).await?;
-        let path = ProjectPath::of(parts).await?;
+        let path = Named::of(parts).await?;
         let project = app.cluster.latest_project(&path.project_id).await?.ok_or(Error::Forbidden)?;
         match app.judge.read_right(&project, &token) {
             Some(ReadRight::Result) => Ok(Self { project }),
@@ -209,7 +211,7 @@ impl FromRequestParts<Arc<App>> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let token = Token::from_request_parts(parts, app).await?;
-        let path = ProjectPath::of(parts).await?;
+        let path = Named::of(parts).await?;
         let project = app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)?;
         let lists_runs =
             parts.extensions.get::<MatchedPath>().is_some_and(|path| path.as_str().ends_with("/runs"));
@@ -228,21 +230,31 @@ impl FromRequestParts<Arc<App>> for Uploader {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
         let token = Token::from_request_parts(parts, app).await?;
-        let path = ProjectPath::of(parts).await?;
+        let path = Named::of(parts).await?;
         let project = app.cluster.latest_project(&path.project_id).await?.ok_or(Error::Forbidden)?;
         let party = app.judge.uploading_party(&project, &token).ok_or(Error::Forbidden)?;
         Ok(Self { project, party, token })
     }
 }
 
-/// The project that a path names, and the run if it names one.
+/// The project that a path names.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ProjectPath {
+    /// The project.
+    #[param(value_type = Name)]
+    #[expect(dead_code, reason = "for the document alone")]
+    project_id: String,
+}
+
+/// What a path names: a project, and the run if there is one.
 #[derive(Deserialize)]
-struct ProjectPath {
+struct Named {
     project_id: String,
     run_id: Option<String>,
 }
 
-impl ProjectPath {
+impl Named {
     async fn of(parts: &mut Parts) -> Result<Self, Error> {
         let path = Path::<Self>::from_request_parts(parts, &()).await;
         // what cannot be read is no name

@@ -92,12 +92,16 @@ pub enum Error {
 pub struct Problem {
     /// Always `about:blank`: the status says what kind of problem it is.
     #[serde(rename = "type")]
+    #[schema(pattern = "^about:blank$")]
     type_: &'static str,
     /// The status in words.
+    #[schema(example = "Bad Request")]
     title: &'static str,
     /// The status.
+    #[schema(minimum = 400, maximum = 599, example = 400)]
     status: u16,
     /// What was wrong, where, and what to do.
+    #[schema(example = "threshold is 2; it must be above 0 and at most 1")]
     detail: String,
 }
 

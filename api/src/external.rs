@@ -50,6 +50,7 @@ pub struct Announcement {
 
 /// One object.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = AnnouncedObject)]
 struct Announced {
     file: File,
     /// Not needed: the service reads the object with its own.
@@ -60,9 +61,14 @@ struct Announced {
 
 /// Where it is.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ObjectAddress)]
 struct File {
     bucket: String,
+    /// The key in the bucket, below the path that `authorize-external-upload` told. A name that ends in `.json` holds
+    /// `{"clks": […]}`, any other raw encodings; one of blocks holds `{"blocks": {"0": ["a"], …}}`. An object of
+    /// encodings carries the user metadata `hash-count` and `hash-size`.
     path: String,
+    /// Host, and port where it is not the default one; the service's own store if absent.
     endpoint: Option<String>,
 }
 

@@ -76,6 +76,7 @@ pub struct TemporaryCredentials {
     secret_access_key: String,
     session_token: String,
     /// Until when they are good: ISO 8601, UTC.
+    #[schema(format = DateTime)]
     expiration: String,
 }
 

@@ -14,6 +14,7 @@ pub mod body;
 pub mod claims;
 pub mod cluster;
 pub mod cors;
+pub mod document;
 pub mod error;
 pub mod external;
 pub mod grants;

@@ -16,9 +16,12 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::audit::{self, Action, Actor};
-use crate::auth::{Reader, ResultHolder};
+use crate::auth::{ProjectPath, Reader, ResultHolder};
 use crate::body::Json;
-use crate::error::{Error, Problem};
+use crate::document::parameters::Packed;
+use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
+use crate::document::values::{Name, Token};
+use crate::error::Error;
 use crate::text::{self, time};
 
 /// Most parties of a project, as the resource allows it.
@@ -61,57 +64,79 @@ impl From<ResultKind> for ResultType {
 /// One project of the list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ListedProject {
+    #[schema(value_type = Name)]
     project_id: String,
     /// When it was created: ISO 8601, UTC.
+    #[schema(value_type = String, format = DateTime)]
     time_added: Option<String>,
 }
 
 /// A project to create.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({"schema": {"clkConfig": {"l": 1024}}, "result_type": "groups", "name": "two hospitals"})))]
 pub struct NewProject {
     /// The linkage schema by which all parties encode; `clkConfig.l` fixes the bits of an encoding.
     schema: Map<String, Value>,
     result_type: ResultKind,
     /// 2 unless given; more than 2 only for groups.
-    #[schema(minimum = 2, maximum = 64)]
+    #[serde(default, deserialize_with = "text::whole_number")]
+    #[schema(minimum = 2, maximum = 64, default = 2)]
     number_parties: Option<i64>,
+    /// Whether only records that share a block are compared. Then every party uploads blocks.
+    #[schema(default = false)]
     uses_blocking: Option<bool>,
-    #[schema(max_length = 1024)]
+    /// What people call it.
+    #[schema(max_length = 1024, default = "")]
     name: Option<String>,
-    #[schema(max_length = 10240)]
+    /// What else is to be known of it.
+    #[schema(max_length = 10240, default = "")]
     notes: Option<String>,
 }
 
 /// A project that was created. The tokens are shown this once.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreatedProject {
+    #[schema(value_type = Name)]
     project_id: String,
     /// One per party, in the order of the parties.
+    #[schema(value_type = Vec<Token>, min_items = 2, max_items = 64)]
     update_tokens: Vec<String>,
+    /// For creating runs, reading results, and deleting the project.
+    #[schema(value_type = Token)]
     result_token: String,
 }
 
 /// A project.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProjectDescription {
+    #[schema(value_type = Name)]
     project_id: String,
+    #[schema(max_length = 1024)]
     name: String,
+    #[schema(max_length = 10240)]
     notes: String,
+    /// The linkage schema by which all parties encode; empty if none is given.
     schema: Map<String, Value>,
     result_type: ResultKind,
+    #[schema(minimum = 2, maximum = 64)]
     number_parties: usize,
+    /// How many parties have uploaded data that can be linked.
+    #[schema(minimum = 0, maximum = 64)]
     parties_contributed: usize,
     /// Whether some party's data cannot be linked, so that it must contribute again.
     error: bool,
     /// With an error: whose data cannot be linked, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     message: Option<String>,
+    /// Whether only records that share a block are compared.
     uses_blocking: bool,
 }
 
 /// All projects, oldest first.
-#[utoipa::path(get, path = "/projects", tag = "projects",
-    responses((status = 200, body = Vec<ListedProject>)))]
+#[utoipa::path(get, path = "/projects", tag = "projects", operation_id = "list_projects", responses(
+    ServiceProblems,
+    (status = 200, description = "All projects, oldest first", body = Vec<ListedProject>)))]
 pub async fn list(State(app): State<Arc<App>>) -> Result<JsonAnswer<Vec<ListedProject>>, Error> {
     let projects = app.cluster.projects().await?;
     let listed = projects.into_iter().map(|project| ListedProject {
@@ -122,9 +147,17 @@ pub async fn list(State(app): State<Arc<App>>) -> Result<JsonAnswer<Vec<ListedPr
 }
 
 /// Creates a project and its tokens.
-#[utoipa::path(post, path = "/projects", tag = "projects", request_body = NewProject, responses(
-    (status = 201, body = CreatedProject),
-    (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/projects", tag = "projects", operation_id = "create_project",
+    params(Packed), request_body = NewProject,
+    responses(BodyProblems, ServiceProblems,
+        (status = 201, description = "The project and its tokens, which are shown this once", body = CreatedProject,
+            links(
+                ("describe" = (operation_id = "describe_project", parameters(("project_id" = "$response.body#/project_id")))),
+                ("list_runs" = (operation_id = "list_runs", parameters(("project_id" = "$response.body#/project_id")))),
+                ("create_run" = (operation_id = "create_run", parameters(("project_id" = "$response.body#/project_id")))),
+                ("upload" = (operation_id = "upload_json", parameters(("project_id" = "$response.body#/project_id")))),
+                ("upload_binary" = (operation_id = "upload_binary", parameters(("project_id" = "$response.body#/project_id")))),
+                ("delete" = (operation_id = "delete_project", parameters(("project_id" = "$response.body#/project_id"))))))))]
 pub async fn create(
     State(app): State<Arc<App>>,
     Json(wanted): Json<NewProject>,
@@ -141,21 +174,19 @@ pub async fn create(
 }
 
 /// Describes a project.
-#[utoipa::path(get, path = "/projects/{project_id}", tag = "projects",
-    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "the result token; for permutations a receipt token too")),
-    responses((status = 200, body = ProjectDescription),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/projects/{project_id}", tag = "projects", operation_id = "describe_project",
+    params(ProjectPath), security(("result_token" = []), ("receipt_token" = [])),
+    responses(TokenProblems, ServiceProblems,
+        (status = 200, description = "The project", body = ProjectDescription)))]
 pub async fn describe(Reader { project, .. }: Reader) -> JsonAnswer<ProjectDescription> {
     JsonAnswer(description(&project))
 }
 
 /// Deletes a project with its runs and all its data.
-#[utoipa::path(delete, path = "/projects/{project_id}", tag = "projects",
-    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "the result token")),
-    responses((status = 204),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/projects/{project_id}", tag = "projects", operation_id = "delete_project",
+    params(ProjectPath), security(("result_token" = [])),
+    responses(TokenProblems, ServiceProblems,
+        (status = 204, description = "It is being deleted. From now on all about it is 403")))]
 pub async fn delete(
     State(app): State<Arc<App>>,
     ResultHolder { project }: ResultHolder,
@@ -298,8 +329,9 @@ mod tests {
             (json!({"schema": {}, "result_type": "groups", "number_parties": 1}), "number_parties is 1"),
             (json!({"schema": {}, "result_type": "groups", "number_parties": -5}), "number_parties"),
             (json!({"schema": {}, "result_type": "groups", "number_parties": 65}), "number_parties"),
-            (json!({"schema": {}, "result_type": "groups", "number_parties": "2"}), "expected i64"),
-            (json!({"schema": {}, "result_type": "groups", "number_parties": 1e300}), "expected i64"),
+            (json!({"schema": {}, "result_type": "groups", "number_parties": "2"}), "a whole number"),
+            (json!({"schema": {}, "result_type": "groups", "number_parties": 2.5}), "a whole number"),
+            (json!({"schema": {}, "result_type": "groups", "number_parties": 1e300}), "a whole number"),
             (json!({"schema": {}, "result_type": "permutations", "number_parties": 3}), "groups only"),
             (json!({"schema": {}, "result_type": "similarity_scores", "number_parties": 3}), "groups only"),
             (json!({"schema": {}, "result_type": "groups", "name": "x".repeat(1025)}), "name"),

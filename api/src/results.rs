@@ -16,6 +16,9 @@ use crate::App;
 use crate::audit::{self, Action};
 use crate::auth::{self, ReadRight, Token};
 use crate::body::JSON;
+use crate::document::parameters::ByAddress;
+use crate::document::problems::{ServiceProblems, TokenProblems};
+use crate::document::results::RunResult;
 use crate::error::{Error, Problem};
 use crate::grants::{ObjectPlace, Right, TemporaryCredentials};
 use crate::identity::Reading;
@@ -33,15 +36,17 @@ pub struct ResultAddress {
 }
 
 /// The result of a complete run.
-#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/result", tag = "runs",
-    params(("project_id" = String, Path), ("run_id" = String, Path),
-        ("Authorization" = String, Header, description = "the result token; for permutations a receipt token gets the permutation of its party"),
-        ("RETURN-OBJECT-STORE-ADDRESS" = Option<String>, Header, description = "whatever its value: similarity scores are answered with their address in the store, and credentials for reading them there")),
-    responses((status = 200, description = "by result type: {\"groups\": …}, {\"similarity_scores\": …}, {\"mask\": …} or {\"permutation\": …, \"rows\": n}; or {\"credentials\": …, \"object\": …}", content_type = "application/json"),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "the run is not complete"),
-        (status = 500, body = Problem, content_type = "application/problem+json", description = "the run has failed")))]
+///
+/// Whether there is one is told before the token is judged.
+#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/result", tag = "runs", operation_id = "run_result",
+    params(RunPath, ByAddress), security(("result_token" = []), ("receipt_token" = [])),
+    responses(TokenProblems, ServiceProblems,
+        (status = 200, description = "The result, by the project's result type", body = RunResult),
+        (status = 404, body = Problem, content_type = "application/problem+json",
+            description = "The run is not complete"),
+        (status = 500, body = Problem, content_type = "application/problem+json",
+            description = "The run has failed; or the address was asked for, and handing it out is switched off in this \
+                           installation; or the service failed")))]
 pub async fn download(
     State(app): State<Arc<App>>,
     token: Token,

@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use bytes::Bytes;
 use tower::Layer;
 use tower::util::{MapRequest, MapRequestLayer, option_layer};
 use tower_http::cors::CorsLayer;
@@ -15,6 +16,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::document::{self, Document, page};
 use crate::error::Error;
 use crate::{App, body, cors, paths, projects, results, runs, service, telemetry, throttle, uploads};
 
@@ -24,27 +26,15 @@ const PREFIX: &str = "/api/v1";
 /// The service, ready to be called.
 pub type Rest = MapRequest<Router, fn(Request) -> Request>;
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "linkage-operator",
-        description = "Privacy-preserving record linkage. A drop-in replacement for the Anonlink Entity Service. \
-                       Authorization carries a bare token: 48 hex characters, no Bearer."
-    ),
-    tags((name = "projects"), (name = "uploads"), (name = "runs"), (name = "service"))
-)]
-struct Document;
-
 /// The service with all its endpoints.
 pub fn rest(app: Arc<App>, cors: Option<CorsLayer>) -> Rest {
-    let (router, mut document) = endpoints().split_for_parts();
-    document.info.version = env!("CARGO_PKG_VERSION").into();
-    let document = serde_json::to_string(&document).unwrap_or_default();
-    let router = router
+    let document = Bytes::from(document());
+    let router = Router::from(endpoints())
         .route(
             &format!("{PREFIX}/openapi.json"),
             get(|| async { ([(CONTENT_TYPE, body::JSON)], document).into_response() }),
         )
+        .merge(page::router(&format!("{PREFIX}/ui")))
         .fallback(async || Error::UnknownPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(from_fn_with_state(app.clone(), throttle::requests))
@@ -54,6 +44,15 @@ pub fn rest(app: Arc<App>, cors: Option<CorsLayer>) -> Rest {
         .with_state(app);
     // before the router, which matches the path as it is
     MapRequestLayer::new(with_single_slashes as fn(Request) -> Request).layer(router)
+}
+
+/// The contract as a document, in JSON.
+pub fn document() -> String {
+    let mut document = endpoints().into_openapi();
+    document::complete(&mut document);
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 fn endpoints() -> OpenApiRouter<Arc<App>> {

@@ -31,38 +31,53 @@ pub enum RunState {
 pub struct RunStatus {
     state: RunState,
     /// How many stages there are: 2 for similarity scores, else 3.
+    #[schema(minimum = 2, maximum = 3)]
     stages: u8,
     current_stage: Stage,
     /// When it was created: ISO 8601, UTC.
+    #[schema(value_type = String, format = DateTime)]
     time_added: Option<String>,
     /// When its work began; null before.
+    #[schema(required, format = DateTime)]
     time_started: Option<String>,
     /// When it became complete.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
     time_completed: Option<String>,
     /// Comparisons that it took, when it is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0)]
     total_number_comparisons: Option<i64>,
     /// Why it ended in error, or what it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     message: Option<String>,
 }
 
 /// One stage of a run.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub struct Stage {
+    #[schema(minimum = 1, maximum = 3)]
     number: u8,
+    /// `waiting for CLKs`, `compute similarity scores` or `compute output`.
+    #[schema(pattern = "^(waiting for CLKs|compute similarity scores|compute output)$")]
     description: &'static str,
+    /// How far the stage is; absent where nothing is counted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     progress: Option<StageProgress>,
 }
 
 /// How far a stage is.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub struct StageProgress {
+    /// How many there are so far.
+    #[schema(minimum = 0)]
     absolute: i64,
     /// From 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
     relative: f64,
+    /// What is counted.
     description: &'static str,
 }
 

@@ -1,5 +1,7 @@
 //! Runs of a project: listed, created, described, deleted.
 
+#![allow(unused_qualifications, reason = "those in what utoipa's macros write")]
+
 use std::sync::Arc;
 
 use axum::Json as JsonAnswer;
@@ -8,12 +10,15 @@ use axum::http::StatusCode;
 use crds::{LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, labels};
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
 use crate::audit::{self, Action, Actor};
-use crate::auth::{Reader, ResultHolder, ResultReader};
+use crate::auth::{ProjectPath, Reader, ResultHolder, ResultReader};
 use crate::body::Json;
+use crate::document::parameters::Packed;
+use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
+use crate::document::values::Name;
 use crate::error::{Error, Problem};
 use crate::projects;
 use crate::run_status::{self, RunState, RunStatus};
@@ -22,48 +27,60 @@ use crate::text::{self, time};
 /// One run of the list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ListedRun {
+    #[schema(value_type = Name)]
     run_id: String,
     /// When it was created: ISO 8601, UTC.
+    #[schema(value_type = String, format = DateTime)]
     time_added: Option<String>,
     state: RunState,
 }
 
 /// A run to create.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({"threshold": 0.8, "name": "two hospitals at .8"})))]
 pub struct NewRun {
     /// Pairs with a Dice similarity at or above this are kept: above 0, at most 1.
     #[schema(exclusive_minimum = 0.0, maximum = 1.0)]
     threshold: f64,
-    #[schema(max_length = 1024)]
+    /// What people call it.
+    #[schema(max_length = 1024, default = "")]
     name: Option<String>,
-    #[schema(max_length = 10240)]
+    /// What else is to be known of it.
+    #[schema(max_length = 10240, default = "")]
     notes: Option<String>,
 }
 
 /// A run.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RunDescription {
+    #[schema(value_type = Name)]
     run_id: String,
+    /// Pairs with a Dice similarity at or above this are kept.
+    #[schema(exclusive_minimum = 0.0, maximum = 1.0)]
     threshold: f64,
+    #[schema(max_length = 1024)]
     name: String,
+    #[schema(max_length = 10240)]
     notes: String,
 }
 
 /// What the path of a run names.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
 pub struct RunPath {
-    /// The project's name.
+    /// The project.
+    #[param(value_type = Name)]
     pub project_id: String,
-    /// The run's name.
+    /// The run.
+    #[param(value_type = Name)]
     pub run_id: String,
 }
 
 /// A project's runs, oldest first.
-#[utoipa::path(get, path = "/projects/{project_id}/runs", tag = "runs",
-    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "the result token")),
-    responses((status = 200, body = Vec<ListedRun>),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/projects/{project_id}/runs", tag = "runs", operation_id = "list_runs",
+    params(ProjectPath), security(("result_token" = [])),
+    responses(TokenProblems, ServiceProblems,
+        (status = 200, description = "The runs, oldest first", body = Vec<ListedRun>)))]
 pub async fn list(
     State(app): State<Arc<App>>,
     ResultReader { project }: ResultReader,
@@ -78,13 +95,20 @@ pub async fn list(
 }
 
 /// Creates a run. It waits until all parties have contributed.
-#[utoipa::path(post, path = "/projects/{project_id}/runs", tag = "runs", request_body = NewRun,
-    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "the result token")),
-    responses((status = 201, body = RunDescription),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
+#[utoipa::path(post, path = "/projects/{project_id}/runs", tag = "runs", operation_id = "create_run",
+    params(ProjectPath, Packed), security(("result_token" = [])), request_body = NewRun,
+    responses(TokenProblems, BodyProblems, ServiceProblems,
+        (status = 201, description = "The run", body = RunDescription, links(
+            ("describe" = (operation_id = "describe_run", parameters(
+                ("project_id" = "$request.path.project_id"), ("run_id" = "$response.body#/run_id")))),
+            ("status" = (operation_id = "run_status", parameters(
+                ("project_id" = "$request.path.project_id"), ("run_id" = "$response.body#/run_id")))),
+            ("result" = (operation_id = "run_result", parameters(
+                ("project_id" = "$request.path.project_id"), ("run_id" = "$response.body#/run_id")))),
+            ("delete" = (operation_id = "delete_run", parameters(
+                ("project_id" = "$request.path.project_id"), ("run_id" = "$response.body#/run_id")))))),
         (status = 500, body = Problem, content_type = "application/problem+json",
-            description = "a party's data cannot be linked; it must contribute again first")))]
+            description = "A party's data cannot be linked, and it must contribute again first; or the service failed")))]
 pub async fn create(
     State(app): State<Arc<App>>,
     ResultHolder { project }: ResultHolder,
@@ -100,12 +124,9 @@ pub async fn create(
 }
 
 /// Describes a run.
-#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}", tag = "runs",
-    params(("project_id" = String, Path), ("run_id" = String, Path),
-        ("Authorization" = String, Header, description = "the result token")),
-    responses((status = 200, body = RunDescription),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}", tag = "runs", operation_id = "describe_run",
+    params(RunPath), security(("result_token" = [])),
+    responses(TokenProblems, ServiceProblems, (status = 200, description = "The run", body = RunDescription)))]
 pub async fn describe(
     State(app): State<Arc<App>>,
     ResultReader { project }: ResultReader,
@@ -115,12 +136,10 @@ pub async fn describe(
 }
 
 /// Deletes a run with its result, also while it runs.
-#[utoipa::path(delete, path = "/projects/{project_id}/runs/{run_id}", tag = "runs",
-    params(("project_id" = String, Path), ("run_id" = String, Path),
-        ("Authorization" = String, Header, description = "the result token")),
-    responses((status = 204),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/projects/{project_id}/runs/{run_id}", tag = "runs", operation_id = "delete_run",
+    params(RunPath), security(("result_token" = [])),
+    responses(TokenProblems, ServiceProblems,
+        (status = 204, description = "It is being deleted. From now on all about it is 403")))]
 pub async fn delete(
     State(app): State<Arc<App>>,
     ResultHolder { project }: ResultHolder,
@@ -135,12 +154,10 @@ pub async fn delete(
 }
 
 /// How far a run is.
-#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/status", tag = "runs",
-    params(("project_id" = String, Path), ("run_id" = String, Path),
-        ("Authorization" = String, Header, description = "the result token; for permutations a receipt token too")),
-    responses((status = 200, body = RunStatus),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/status", tag = "runs", operation_id = "run_status",
+    params(RunPath), security(("result_token" = []), ("receipt_token" = [])),
+    responses(TokenProblems, ServiceProblems,
+        (status = 200, description = "How far it is. No answer shows less than one before", body = RunStatus)))]
 pub async fn status(
     State(app): State<Arc<App>>,
     Reader { project, .. }: Reader,

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::error::{Error, Problem};
+use crate::document::problems::ServiceProblems;
+use crate::error::Error;
 
 /// For how long a status is told again.
 const STATUS_AGE: Duration = Duration::from_secs(30);
@@ -25,10 +26,27 @@ const RUNS_RATED: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ServiceStatus {
     /// Always `ok`.
+    #[schema(pattern = "^ok$")]
     status: &'static str,
+    #[schema(minimum = 0)]
     project_count: usize,
     /// Comparisons per second of the runs that finished last; 1 while unknown.
+    #[schema(minimum = 1)]
     rate: u64,
+}
+
+/// Versions. The first three are those that existing clients look for.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Version {
+    /// The version of anonlink whose results the service's equal.
+    anonlink: &'static str,
+    /// The version of the contract.
+    entityservice: &'static str,
+    /// Always `none`.
+    python: &'static str,
+    /// The version of this service.
+    #[serde(rename = "linkage-operator")]
+    linkage_operator: &'static str,
 }
 
 /// The last status told, and when.
@@ -36,9 +54,8 @@ pub struct ServiceStatus {
 pub struct StatusCache(Mutex<Option<(Instant, ServiceStatus)>>);
 
 /// How the service is; may be 30 seconds old.
-#[utoipa::path(get, path = "/status", tag = "service", responses(
-    (status = 200, body = ServiceStatus),
-    (status = 503, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/status", tag = "service", operation_id = "service_status", responses(
+    ServiceProblems, (status = 200, description = "It works", body = ServiceStatus)))]
 pub async fn status(State(app): State<Arc<App>>) -> Result<JsonAnswer<ServiceStatus>, Error> {
     // held while asking, so that many requests at once ask once
     let mut cached = app.status.0.lock().await;
@@ -54,17 +71,16 @@ pub async fn status(State(app): State<Arc<App>>) -> Result<JsonAnswer<ServiceSta
     Ok(JsonAnswer(status))
 }
 
-/// Which version this is. The first three names are those that existing clients look for: the version of anonlink
-/// whose results this equals, the version of the contract, and no Python.
-#[utoipa::path(get, path = "/version", tag = "service", responses(
-    (status = 200, body = BTreeMap<String, String>)))]
-pub async fn version() -> JsonAnswer<BTreeMap<&'static str, &'static str>> {
-    JsonAnswer(BTreeMap::from([
-        ("anonlink", "0.15.3"),
-        ("entityservice", "1.13.0"),
-        ("python", "none"),
-        ("linkage-operator", env!("CARGO_PKG_VERSION")),
-    ]))
+/// Which version this is.
+#[utoipa::path(get, path = "/version", tag = "service", operation_id = "service_version", responses(
+    ServiceProblems, (status = 200, description = "The versions", body = Version)))]
+pub async fn version() -> JsonAnswer<Version> {
+    JsonAnswer(Version {
+        anonlink: "0.15.3",
+        entityservice: "1.13.0",
+        python: "none",
+        linkage_operator: env!("CARGO_PKG_VERSION"),
+    })
 }
 
 /// The runs that finished last: when each did, its comparisons, and the seconds that it took.

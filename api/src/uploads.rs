@@ -25,9 +25,13 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::audit::{self, Action, Actor};
-use crate::auth::Uploader;
+use crate::auth::{ProjectPath, Uploader};
 use crate::body::{self, LimitedBody};
 use crate::claims::{self, Claim, Place};
+use crate::document::bodies::Upload;
+use crate::document::parameters::{Packed, RawEncodings};
+use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
+use crate::document::values::{Bytes, Token};
 use crate::error::{Error, Problem};
 use crate::external::{self, ExternalUpload, Peeked};
 use crate::unpack::unpacked;
@@ -42,23 +46,26 @@ const MAX_HASH_SIZE: u32 = 1024;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Uploaded {
     /// Always `Updated`.
+    #[schema(pattern = "^Updated$")]
     message: &'static str,
     /// With permutations it opens the party's own permutation.
+    #[schema(value_type = Token)]
     receipt_token: String,
     /// The encodings are of a size that cannot be linked: why. The party must upload again, with the same token.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     warning: Option<String>,
 }
 
-/// Uploads a party's encodings as JSON: `{"clks": [base64, …]}`, `{"clknblocks": [[base64, block, …], …]}`, or
-/// `{"encodings": …}` with optional `"blocks"`. Of these, both may be in line, or both name objects that the party
-/// has put into the store.
-#[utoipa::path(post, path = "/projects/{project_id}/clks", tag = "uploads",
-    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "an update token")),
-    request_body(content = serde_json::Value, content_type = "application/json"),
-    responses((status = 201, body = Uploaded),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")))]
+/// Uploads a party's encodings as JSON.
+///
+/// `{"clks": [base64, …]}`, `{"clknblocks": [[base64, block, …], …]}`, or `{"encodings": …}` with optional `"blocks"`.
+/// Of these, both may be in line, or both name objects that the party has put into the store. Data that is refused leaves
+/// nothing behind, and the token may be used again.
+#[utoipa::path(post, path = "/projects/{project_id}/clks", tag = "uploads", operation_id = "upload_json",
+    params(ProjectPath, Packed), security(("update_token" = [])), request_body = Upload,
+    responses(TokenProblems, BodyProblems, ServiceProblems,
+        (status = 201, description = "It is there. With a warning: but it cannot be linked", body = Uploaded)))]
 pub async fn json(
     State(app): State<Arc<App>>,
     request: Request,
@@ -67,14 +74,13 @@ pub async fn json(
 }
 
 /// Uploads a party's encodings as raw bytes, one encoding after the other.
-#[utoipa::path(post, path = "/projects/{project_id}/binaryclks", tag = "uploads",
-    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "an update token"),
-        ("Hash-Count" = u64, Header, description = "how many encodings there are"),
-        ("Hash-Size" = u32, Header, description = "bytes of one encoding")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, body = Uploaded),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")))]
+///
+/// For a project without blocking. The body is `Hash-Count` times `Hash-Size` bytes long.
+#[utoipa::path(post, path = "/projects/{project_id}/binaryclks", tag = "uploads", operation_id = "upload_binary",
+    params(ProjectPath, RawEncodings, Packed), security(("update_token" = [])),
+    request_body(content = inline(Bytes), content_type = "application/octet-stream", example = json!("16 bytes, in all")),
+    responses(TokenProblems, BodyProblems, ServiceProblems,
+        (status = 201, description = "It is there. With a warning: but it cannot be linked", body = Uploaded)))]
 pub async fn binary(
     State(app): State<Arc<App>>,
     request: Request,
@@ -82,14 +88,15 @@ pub async fn binary(
     receive(app, Form::Binary, request).await
 }
 
-/// Temporary credentials for putting objects into the store, below the path told. The upload is announced with
-/// `POST …/clks` then.
+/// Hands out temporary credentials for putting objects into the store, below the path told.
+///
+/// The upload is announced with `POST …/clks` then.
 #[utoipa::path(get, path = "/projects/{project_id}/authorize-external-upload", tag = "uploads",
-    params(("project_id" = String, Path), ("Authorization" = String, Header, description = "an update token")),
-    responses((status = 201, body = ExternalUpload),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json"),
-        (status = 500, body = Problem, content_type = "application/problem+json", description = "switched off")))]
+    operation_id = "authorize_external_upload", params(ProjectPath), security(("update_token" = [])),
+    responses(TokenProblems, ServiceProblems,
+        (status = 201, description = "Credentials, and the place that they are for", body = ExternalUpload),
+        (status = 500, body = Problem, content_type = "application/problem+json",
+            description = "It is switched off in this installation; or the service failed")))]
 pub async fn authorize_external(
     State(app): State<Arc<App>>,
     uploader: Uploader,

@@ -7,6 +7,7 @@ mod disruption;
 mod flows;
 mod leftovers;
 mod manifests;
+mod openapi;
 mod readers;
 mod removal;
 mod store_uploads;

@@ -17,6 +17,7 @@ declare -A SOURCES=(
   [python]="tests/setup/requirements.txt"
   [faiss]="tests/setup/faiss.txt"
   [anonlink-client]="tests/setup/anonlink-client.txt"
+  [schemathesis]="tests/setup/schemathesis.txt"
   [weed]="tests/setup/seaweedfs.txt"
   [cargo-deny]=""
   [cargo-fuzz]=""
@@ -55,6 +56,11 @@ make_faiss() {
 make_anonlink-client() {
   python3 -m venv "$1"
   retry "$1/bin/pip" install --quiet --disable-pip-version-check -r tests/setup/anonlink-client.txt
+}
+
+make_schemathesis() {
+  python3 -m venv "$1"
+  retry "$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r tests/setup/schemathesis.txt
 }
 
 make_weed() {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod connections;
+mod document;
 mod kubernetes;
 mod limits;
 mod projects;

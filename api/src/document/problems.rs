@@ -1,0 +1,89 @@
+//! The answers that are no success, in sets: what an endpoint can answer follows from what it does, so that its
+//! annotation names what it does.
+
+use utoipa::{IntoResponses, ToResponse};
+
+use crate::error::Problem;
+
+/// Of every endpoint: something behind it may be away, or broken.
+#[derive(IntoResponses)]
+pub enum ServiceProblems {
+    /// The service is at fault.
+    #[response(status = 500)]
+    Fault(#[ref_response] Fault),
+    /// Something that the service needs is away.
+    #[response(status = 503)]
+    Unavailable(#[ref_response] Unavailable),
+}
+
+/// Of those that ask for a token.
+#[derive(IntoResponses)]
+pub enum TokenProblems {
+    /// There is none.
+    #[response(status = 400)]
+    BadRequest(#[ref_response] BadRequest),
+    /// It is of no use here.
+    #[response(status = 403)]
+    Forbidden(#[ref_response] Forbidden),
+}
+
+/// Of those that take a body.
+#[derive(IntoResponses)]
+pub enum BodyProblems {
+    /// It is not what is expected.
+    #[response(status = 400)]
+    BadRequest(#[ref_response] BadRequest),
+    /// It does not come.
+    #[response(status = 408)]
+    TooSlow(#[ref_response] TooSlow),
+    /// There is too much of it.
+    #[response(status = 413)]
+    TooLarge(#[ref_response] TooLarge),
+    /// It is of another type.
+    #[response(status = 415)]
+    Unsupported(#[ref_response] Unsupported),
+}
+
+/// The request is malformed, or the `Authorization` header is missing where a token is needed. The detail says what was
+/// wrong, where, and what to do.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json")]
+pub struct BadRequest(pub Problem);
+
+/// The token does not allow this; or there is no such project or run, which is not told apart, so that nobody can probe
+/// for names. With an upload also: the party has contributed already; its data has blocks and the project uses none, or
+/// the other way round; an object that it announces is not its own.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json")]
+pub struct Forbidden(pub Problem);
+
+/// The body has not come to its end: no more of it came for too long.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json")]
+pub struct TooSlow(pub Problem);
+
+/// The body is larger than the service accepts, packed or unpacked.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json")]
+pub struct TooLarge(pub Problem);
+
+/// The body is of another type than described here, or packed by anything but gzip: then `Accept-Encoding` says so.
+#[derive(ToResponse)]
+#[response(
+    content_type = "application/problem+json",
+    headers(("Accept-Encoding" = String, description = "How a body may be packed"))
+)]
+pub struct Unsupported(pub Problem);
+
+/// The service failed. Its log tells more under the `X-Request-Id` of this answer.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json")]
+pub struct Fault(pub Problem);
+
+/// Something that the service needs is away for the moment, or there are too many requests: try again.
+#[derive(ToResponse)]
+#[response(
+    content_type = "application/problem+json",
+    headers(("Retry-After" = u32, description = "After how many seconds"))
+)]
+pub struct Unavailable(pub Problem);
