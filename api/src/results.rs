@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
@@ -51,7 +51,7 @@ pub async fn download(
     State(app): State<Arc<App>>,
     token: Token,
     headers: HeaderMap,
-    Path(path): Path<RunPath>,
+    path: RunPath,
 ) -> Result<Response, Error> {
     let project = app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)?;
     let run = app.cluster.run(&project, &path.run_id).await?.ok_or(Error::Forbidden)?;

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use axum::Json as JsonAnswer;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use crds::{LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, labels};
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,16 @@ pub struct RunPath {
     pub run_id: String,
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for RunPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = Path::<Self>::from_request_parts(parts, state).await;
+        // what cannot be read is no name
+        path.map(|Path(path)| path).map_err(|_| Error::Forbidden)
+    }
+}
+
 /// A project's runs, oldest first.
 #[utoipa::path(get, path = "/projects/{project_id}/runs", tag = "runs", operation_id = "list_runs",
     params(ProjectPath), security(("result_token" = [])),
@@ -130,7 +141,7 @@ pub async fn create(
 pub async fn describe(
     State(app): State<Arc<App>>,
     ResultReader { project }: ResultReader,
-    Path(path): Path<RunPath>,
+    path: RunPath,
 ) -> Result<JsonAnswer<RunDescription>, Error> {
     Ok(JsonAnswer(description(&*find(&app, &project, &path).await?)))
 }
@@ -143,7 +154,7 @@ pub async fn describe(
 pub async fn delete(
     State(app): State<Arc<App>>,
     ResultHolder { project }: ResultHolder,
-    Path(path): Path<RunPath>,
+    path: RunPath,
 ) -> Result<StatusCode, Error> {
     let run = find(&app, &project, &path).await?;
     if !app.cluster.delete_run(&run).await? {
@@ -161,7 +172,7 @@ pub async fn delete(
 pub async fn status(
     State(app): State<Arc<App>>,
     Reader { project, .. }: Reader,
-    Path(path): Path<RunPath>,
+    path: RunPath,
 ) -> Result<JsonAnswer<RunStatus>, Error> {
     let run = find(&app, &project, &path).await?;
     Ok(JsonAnswer(run_status::describe(&project, &run)))

@@ -127,7 +127,8 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_header_size(MAX_HEADER_BYTES)
-        .half_close(false)
+        // who has sent a whole request and will send no more still waits for the answer
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     Ok(watcher.watch(connection).await?)
 }

@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import record
+
 HERE = Path(__file__).resolve().parent
 # No single measurement takes longer than that where it makes sense.
 MOST_SECONDS = 3600
@@ -73,6 +75,8 @@ class Row:
     at_size: bool = True
     # pairs/s of the peer, where the registers limit the ratio
     peer_speed: float | None = None
+    # how the record calls it, where the measure tells more of this run than of the target
+    record: str | None = None
 
 
 class NotMeasured(Exception):
@@ -214,7 +218,8 @@ class Bench:
         return Row(f"dense: pairs/s against FAISS IndexBinaryFlat.range_search, {square(records)} random "
                    f"({ours['pairs']} pairs from {RANDOM_THRESHOLD}, {theirs['pairs']} within {RADIUS} bits)",
                    speed(ours) / speed(theirs), Target(">=", 5, 4.5), rate(ours), rate(theirs),
-                   records == FULL.faiss, speed(theirs))  # fmt: skip
+                   records == FULL.faiss, speed(theirs),
+                   f"dense: pairs/s against FAISS IndexBinaryFlat.range_search, {square(records)} random")  # fmt: skip
 
     def two_cores(self):
         if len(self.cores) < 2:
@@ -324,23 +329,24 @@ def number(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def line(row, instructions, most_speed, disturbed):
+def judge(row, instructions, most_speed):
+    """The target, whether it is met (None where there is none, or the size is another), and what bounds it."""
     bound = row.target.on(instructions)
-    target = "-" if bound is None else f"{row.target.sign} {bound:g}{row.target.unit}"
     if bound is None:
-        met = "-"
-    elif not row.at_size:
-        met = "other size"
-    elif row.target.met(row.value, bound):
-        met = "yes"
-    else:
-        met = "**no**"
-        most = most_speed / row.peer_speed if most_speed and row.peer_speed else math.inf
-        if most < bound:
-            met += f": the registers allow {number(most)}x"
+        return "-", None, ""
+    target = f"{row.target.sign} {bound:g}{row.target.unit}"
+    if not row.at_size:
+        return target, None, ""
+    met = row.target.met(row.value, bound)
+    most = most_speed / row.peer_speed if most_speed and row.peer_speed else math.inf
+    return target, met, f": the registers allow {number(most)}x" if not met and most < bound else ""
+
+
+def line(row, target, met, why, disturbed):
+    said = {True: "yes", False: "**no**" + why, None: "-" if target == "-" else "other size"}[met]
     if disturbed:
-        met += " (disturbed)"
-    return f"| {row.measure} | {number(row.value)}{row.target.unit} | {target} | {met} | {row.ours} | {row.peer} |"
+        said += " (disturbed)"
+    return f"| {row.measure} | {number(row.value)}{row.target.unit} | {target} | {said} | {row.ours} | {row.peer} |"
 
 
 # --- the machine -----------------------------------------------------------------------------------------------
@@ -390,6 +396,8 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="folder with names/ and random/")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="", help="rows whose names contain this")
+    parser.add_argument("--record", action="store_true", help="take what was seen into record.json")
     arguments = parser.parse_args()
     began = time.monotonic()
     load_before = os.getloadavg()[0]
@@ -397,23 +405,31 @@ def main():
     model, flags = processor()
     kernels = bench.run([arguments.engine, "kernels"])
     targets = instructions(kernels["available"], flags)
+    version = version_of_this()
 
-    lines, unmeasured = [], []
+    lines, unmeasured, seen = [], [], []
     for name, measure in bench.rows():
+        if arguments.only not in name:
+            continue
         print(f"{time.monotonic() - began:5.0f} s  {name}", file=sys.stderr, flush=True)
         bench.disturbed = False
         try:
             row = measure()
             # the ceiling is known for the kernel avx512 alone
             most_speed = bench.most_speed if bench.kernel == "avx512" else None
-            lines.append(line(row, targets, most_speed, bench.disturbed))
+            target, met, why = judge(row, targets, most_speed)
+            lines.append(line(row, target, met, why, bench.disturbed))
+            if met is not None:
+                seen.append({"measure": row.record or row.measure, "instructions": targets, "target": target,
+                             "value": f"{number(row.value)}{row.target.unit}", "met": met, "why": why, "processor": model,
+                             "kernel": bench.kernel, "date": str(datetime.date.today()), "version": version})  # fmt: skip
         except NotMeasured as reason:
             unmeasured.append(f"| {name} | not measured: {reason} | | | | |")
 
     about = [
         "# The scoring engine against its peers" + (", quick" if arguments.quick else ""),
         "",
-        f"- {datetime.datetime.now().astimezone().isoformat(sep=' ', timespec='minutes')}, version {version_of_this()}",
+        f"- {datetime.datetime.now().astimezone().isoformat(sep=' ', timespec='minutes')}, version {version}",
         f"- Processor: {model}; {len(bench.cores)} core(s), load {load_before:.1f} before and "
         f"{os.getloadavg()[0]:.1f} after",
         f"- Kernels: {', '.join(kernels['available'])}; used: {bench.kernel or 'none'}",
@@ -434,6 +450,8 @@ def main():
     print(text)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(text)
+    if arguments.record and not bench.problems:
+        record.update(seen)
     print(f"Written to {arguments.output} after {time.monotonic() - began:.0f} s.", file=sys.stderr)
     return 1 if bench.problems else 0
 

@@ -19,9 +19,19 @@ const TIGHT: [&str; 4] = [
     "api.limits.uploads=10,api.limits.uploadBytes=200000000",
 ];
 
-async fn connect(rest: &Rest) -> anyhow::Result<TcpStream> {
-    let address = rest.address().await;
-    Ok(TcpStream::connect(address.trim_start_matches("http://")).await?)
+/// Connections to the service by a way of their own: `kubectl port-forward` ends when the service resets one of them, and
+/// whoever else uses it with it.
+struct Way(Rest);
+
+impl Way {
+    async fn open(here: &Installation) -> anyhow::Result<Self> {
+        Ok(Self(here.rest().await?))
+    }
+
+    async fn connect(&self) -> anyhow::Result<TcpStream> {
+        let address = self.0.address().await;
+        Ok(TcpStream::connect(address.trim_start_matches("http://")).await?)
+    }
 }
 
 fn head(project: &str, token: &str, length: usize) -> String {
@@ -85,20 +95,23 @@ async fn a_crowd_of_odd_clients_does_no_harm() -> Story {
         let (project, tokens, result_token) = rest.create_project(request).await?;
 
         // who sends a header and never its end; these stay open all the while
+        let way_of_slow = Way::open(&here).await?;
         let mut slow = Vec::new();
         for _ in 0..50 {
-            let mut stream = connect(&rest).await?;
+            let mut stream = way_of_slow.connect().await?;
             stream.write_all(b"POST /api/v1/projects HTTP/1.1\r\nhost: x\r\nx-slow:").await?;
             slow.push(stream);
         }
         // who goes away in the middle of an upload
+        let way = Way::open(&here).await?;
         for _ in 0..30 {
-            let mut stream = connect(&rest).await?;
+            let mut stream = way.connect().await?;
             stream.write_all(head(&project, &tokens[0], 50_000_000).as_bytes()).await?;
             stream.write_all(br#"{"clks": ["AAAAAAAAAAA="#).await?;
         }
         // who sends more headers than there may be
-        let mut stream = connect(&rest).await?;
+        let way = Way::open(&here).await?;
+        let mut stream = way.connect().await?;
         let flood = format!("GET /api/v1/version HTTP/1.1\r\nhost: x\r\n{}\r\n", "x-a: b\r\n".repeat(50_000));
         let _refused_before_its_end = stream.write_all(flood.as_bytes()).await;
         let answer = said(stream).await;
@@ -106,7 +119,8 @@ async fn a_crowd_of_odd_clients_does_no_harm() -> Story {
             bail!("a flood of headers was answered: {answer}");
         }
         // whose body is longer than announced: what is too much is no request
-        let mut stream = connect(&rest).await?;
+        let way = Way::open(&here).await?;
+        let mut stream = way.connect().await?;
         let body = r#"{"clks": ["AAAAAAAAAAA="]} and more"#;
         stream.write_all((head(&project, "0".repeat(48).as_str(), 20) + body).as_bytes()).await?;
         let answer = said(stream).await;

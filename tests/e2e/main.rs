@@ -2,6 +2,7 @@
 
 mod anonlink_client;
 mod bad_input;
+mod contract;
 mod crowd;
 mod disruption;
 mod flows;

@@ -58,8 +58,9 @@ impl Installation {
             Err(error) => {
                 let state = describe(&namespace).await;
                 remove(&namespace).await?;
+                // what went wrong comes last: logs are read, and cut, from the end
                 Err(anyhow::anyhow!(
-                    "{error:#}\n--- the story \"{name}\" failed; this is how everything was:{state}"
+                    "this is how everything was:{state}\n--- the story \"{name}\" failed: {error:#}"
                 ))
             }
         }

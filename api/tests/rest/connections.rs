@@ -92,6 +92,24 @@ async fn a_client_that_sends_everything_first_gets_to_see_the_refusal() {
 }
 
 #[tokio::test]
+async fn a_client_that_half_closes_gets_an_answer() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let server = start(&service).await;
+    let body = clks(1000, 128);
+    for (sent, expected) in [(body.len() - 1000, None), (body.len(), Some("HTTP/1.1 201"))] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(head(&project.id, &project.update[0], body.len()).as_bytes()).await.unwrap();
+        stream.write_all(&body.as_bytes()[..sent]).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answer = read_all(&mut stream).await;
+        println!("{answer}");
+        assert!(answer.starts_with(expected.unwrap_or("HTTP/1.1 400")), "{answer}");
+        until(|| service.app.uploads.is_empty()).await;
+    }
+}
+
+#[tokio::test]
 async fn a_request_in_progress_is_finished_when_the_service_stops() {
     let service = Service::new();
     let project = service.create_of_type("groups").await;

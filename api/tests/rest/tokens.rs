@@ -55,6 +55,10 @@ async fn an_unknown_project_or_run_is_403() {
         format!("/projects/{}/runs/unknown", project.id),
         format!("/projects/{}/runs/unknown/status", project.id),
         format!("/projects/{}/runs/unknown/result", project.id),
+        format!("/projects/{}/runs/%ff", project.id),
+        format!("/projects/{}/runs/%ff/status", project.id),
+        format!("/projects/{}/runs/%ff/result", project.id),
+        "/projects/%ff/runs/unknown/result".to_owned(),
         format!("/projects/{}/runs/{run_of_other}", project.id),
         format!("/projects/{}/runs/{run_of_other}/result", project.id),
     ] {
