@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
@@ -20,8 +20,6 @@ use crate::unpack::unpacked;
 
 /// Largest body of a request that is not an upload, in bytes.
 pub const MAX_DOCUMENT: u64 = 1 << 20;
-/// Longest pause in a body that is read only to get rid of it.
-const DRAIN_PAUSE: Duration = Duration::from_secs(5);
 /// Longest text of a JSON error that is passed on, in bytes: it may quote the document.
 const MAX_QUOTE: usize = 400;
 
@@ -75,12 +73,9 @@ pub fn expect_media_type(headers: &HeaderMap, expected: &'static str) -> Result<
 }
 
 /// A body as a stream that ends with an error when it is too large or stands still for too long.
-/// After an error it yields the rest of the body, for [`LimitedBody::drain`].
 pub struct LimitedBody {
     chunks: BodyDataStream,
     announced: Option<u64>,
-    /// The client waits for a sign before it sends anything.
-    waits: bool,
     limit: u64,
     received: u64,
     read_timeout: Duration,
@@ -93,7 +88,6 @@ impl LimitedBody {
         Self {
             chunks: body.into_data_stream(),
             announced: headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
-            waits: headers.contains_key(EXPECT),
             limit,
             received: 0,
             read_timeout,
@@ -109,18 +103,6 @@ impl LimitedBody {
     /// Bytes received so far.
     pub fn received(&self) -> u64 {
         self.received
-    }
-
-    /// Reads what is left and forgets it, so that a client that only reads the answer once it has sent
-    /// everything gets to see it. Gives up after `patience`, or when nothing comes any more.
-    pub async fn drain(&mut self, patience: Duration) {
-        if self.waits && self.received == 0 {
-            return; // it has not begun to send, and need not
-        }
-        let rest = async {
-            while let Ok(Some(Ok(_))) = tokio::time::timeout(DRAIN_PAUSE, self.chunks.next()).await {}
-        };
-        let _gave_up = tokio::time::timeout(patience, rest).await;
     }
 }
 
@@ -176,7 +158,6 @@ mod tests {
         assert!(matches!(found.next().await, Some(Err(Error::TooLarge { limit: 5 }))));
         let mut found = body(5, vec!["abc", "def"], Some(6));
         assert!(matches!(found.next().await, Some(Err(Error::TooLarge { limit: 5 }))));
-        found.drain(Duration::from_secs(1)).await;
     }
 
     #[tokio::test]
@@ -184,7 +165,6 @@ mod tests {
         let nothing = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
         let mut found = LimitedBody::new(&HeaderMap::new(), nothing, 5, Duration::from_millis(5));
         assert!(matches!(found.next().await, Some(Err(Error::TooSlow { .. }))));
-        found.drain(Duration::from_millis(5)).await;
     }
 
     #[test]

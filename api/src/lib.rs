@@ -35,6 +35,7 @@ pub mod throttle;
 pub mod tls;
 pub mod traces;
 pub mod unpack;
+pub mod unread;
 pub mod uploads;
 pub mod watched;
 

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 
 use crate::document::{self, Document, page};
 use crate::error::Error;
-use crate::{App, body, cors, paths, projects, results, runs, service, telemetry, throttle, uploads};
+use crate::{App, body, cors, paths, projects, results, runs, service, telemetry, throttle, unread, uploads};
 
 /// Below which path the endpoints are.
 const PREFIX: &str = "/api/v1";
@@ -38,6 +38,7 @@ pub fn rest(app: Arc<App>, cors: Option<CorsLayer>) -> Rest {
         .fallback(async || Error::UnknownPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(from_fn_with_state(app.clone(), throttle::requests))
+        .layer(from_fn(unread::read))
         .layer(option_layer(cors))
         .layer(from_fn(cors::without_content))
         .layer(from_fn(telemetry::observe))

@@ -5,7 +5,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -15,11 +14,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::App;
-use crate::body::LimitedBody;
 use crate::error::Error;
-
-/// For how long the body of a refused request is read, so that the client gets to see the answer.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// Counts requests by client, and uploads.
 pub struct Throttle {
@@ -84,11 +79,7 @@ pub async fn requests(State(app): State<Arc<App>>, request: Request, next: Next)
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     match app.throttle.request(token, peer) {
         Ok(()) => next.run(request).await,
-        Err(error) => {
-            let (parts, body) = request.into_parts();
-            LimitedBody::new(&parts.headers, body, u64::MAX, DRAIN).drain(DRAIN).await;
-            error.into_response()
-        }
+        Err(error) => error.into_response(),
     }
 }
 

@@ -4,7 +4,6 @@
 //! removes what it stored. A refused upload leaves nothing behind, and its token usable.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json as JsonAnswer;
 use axum::body::Body;
@@ -37,8 +36,6 @@ use crate::external::{self, ExternalUpload, Peeked};
 use crate::unpack::unpacked;
 use crate::{projects, text};
 
-/// For how long the rest of a refused body is read, so that the client gets to see the answer.
-const DRAIN: Duration = Duration::from_secs(30);
 /// Most bytes of an encoding that may be announced; whether they can be linked is another matter.
 const MAX_HASH_SIZE: u32 = 1024;
 
@@ -145,9 +142,6 @@ async fn take_in(app: &Arc<App>, form: Form, mut parts: Parts, body: Body) -> Re
     };
     let answer = answer.await;
     counter!("linkage_api_uploaded_bytes_total").increment(body.received());
-    if answer.is_err() {
-        body.drain(DRAIN).await;
-    }
     answer
 }
 

@@ -91,6 +91,51 @@ async fn a_client_that_sends_everything_first_gets_to_see_the_refusal() {
     }
 }
 
+/// What a client that keeps its connection sends next must not get lost.
+#[tokio::test]
+async fn a_refusal_leaves_the_connection_usable_or_says_that_it_is_closed() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let server = start(&service).await;
+    let kept = |text: String| text.replace("connection: close\r\n", "");
+    let small = format!("{}{{\"clks\": 0}}", kept(head(&project.id, "wrong", 11)));
+    let packed = small.replace("content-type", "content-encoding: 0.5\r\ncontent-type");
+    let elsewhere = packed.replace(&format!("/projects/{}/clks", project.id), "/projects");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    for (request, expected) in [(&small, "403"), (&packed, "403"), (&elsewhere, "415"), (&small, "403")] {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_answer(&mut stream).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{answer}");
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+    // who waits for a sign, and is refused instead, has sent no body
+    let waiting =
+        kept(head(&project.id, "wrong", 1000)).replace("host: x", "host: x\r\nexpect: 100-continue");
+    stream.write_all(waiting.as_bytes()).await.unwrap();
+    let answer = read_all(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("connection: close"), "{answer}");
+}
+
+/// One answer of a connection that stays open.
+async fn read_answer(stream: &mut TcpStream) -> String {
+    let mut answer = String::new();
+    let reading = async {
+        loop {
+            let mut piece = [0; 4096];
+            let read = stream.read(&mut piece).await.unwrap();
+            assert!(read > 0, "closed after: {answer}");
+            answer += std::str::from_utf8(&piece[..read]).unwrap();
+            let Some((head, body)) = answer.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if body.len() >= length.parse().unwrap() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap();
+    answer
+}
+
 #[tokio::test]
 async fn a_client_that_half_closes_gets_an_answer() {
     let service = Service::new();

@@ -155,7 +155,7 @@ async fn sizes_are_checked(service: &Service) -> Story {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         assert_eq!(described["error"], true, "within seconds: {described}");
-        assert!(text(&described["message"]).contains("bits"), "{described}");
+        assert!(text(&described["message"]).contains("encoding"), "{described}");
         let path = format!("{}/runs", project.path);
         service.post(&path, &project.result_token, &json!({"threshold": 0.5})).await?.expect(500);
         service.upload(&project, 0, &supported).await?.expect(201);
