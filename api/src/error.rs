@@ -1,6 +1,6 @@
 //! Everything that can go wrong with a request, and the answer that each gets: `application/problem+json`.
 
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -46,6 +46,12 @@ pub enum Error {
     /// The run has failed.
     #[error("the run has failed, so there is no result; the run's status says why")]
     RunFailed,
+    /// The result ends before the range begins that is asked for.
+    #[error("the result has {bytes} bytes, and ends before this range begins")]
+    RangeNotSatisfiable {
+        /// Its size.
+        bytes: u64,
+    },
     /// A body of another media type.
     #[error("the body must be {0}")]
     UnsupportedMediaType(&'static str),
@@ -115,6 +121,7 @@ impl Error {
             }
             Self::UnknownPath | Self::NoResultYet => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -150,6 +157,9 @@ impl IntoResponse for Error {
         let hint = match &self {
             Self::TooManyRequests => Some((RETRY_AFTER, 1.into())),
             Self::TooManyUploads | Self::Unavailable(_) => Some((RETRY_AFTER, RETRY_SECONDS.into())),
+            Self::RangeNotSatisfiable { bytes } => {
+                HeaderValue::try_from(format!("bytes */{bytes}")).ok().map(|range| (CONTENT_RANGE, range))
+            }
             // RFC 7694
             Self::UnsupportedEncoding => Some((ACCEPT_ENCODING, HeaderValue::from_static("gzip"))),
             _ => None,

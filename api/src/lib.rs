@@ -22,6 +22,7 @@ pub mod health;
 pub mod identity;
 pub mod paths;
 pub mod projects;
+pub mod ranges;
 pub mod results;
 pub mod router;
 pub mod run_status;

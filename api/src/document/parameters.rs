@@ -33,6 +33,22 @@ pub struct RawEncodings {
     pub hash_size: u32,
 }
 
+/// Of a request for a part of a result.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct Partly {
+    /// Which bytes of the result, such as `bytes=1000-`. What is not understood, or several ranges at once, is answered
+    /// with the whole.
+    #[param(rename = "Range", required = false)]
+    pub range: String,
+    /// The range only if the result still has this `ETag`; else the whole.
+    #[param(rename = "If-Range", required = false)]
+    pub if_range: String,
+    /// Nothing if the result still has one of these.
+    #[param(rename = "If-None-Match", required = false)]
+    pub if_none_match: String,
+}
+
 /// Of a request for a result.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]

@@ -1,7 +1,10 @@
 //! Downloading results: the state is told before the token is judged, and each token opens what is its own.
 
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request};
 use crds::tokens::Role;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::service::{Created, Service};
 
@@ -12,7 +15,7 @@ fn complete(service: &Service, run: &str, objects: &[(&str, Value)]) {
         let path = service.store.path().join(&key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content.to_string()).unwrap();
-        json!({"name": name, "key": key, "bytes": content.to_string().len(), "sha256": ""})
+        json!({"name": name, "key": key, "bytes": content.to_string().len(), "sha256": "0a".repeat(32)})
     });
     let results: Vec<_> = results.collect();
     service.kubernetes.change("linkageruns", run, |resource| {
@@ -100,4 +103,74 @@ async fn a_result_that_is_gone_is_an_internal_error() {
     std::fs::remove_dir_all(service.store.path().join("runs")).unwrap();
     let detail = service.get(&path, &project.result).await.problem(500);
     assert!(!detail.contains("runs/"), "{detail}");
+}
+
+/// GET with more headers; the body as it is.
+async fn get_bytes(
+    service: &Service,
+    path: &str,
+    token: &str,
+    more: &[(&str, &str)],
+) -> (u16, HeaderMap, Vec<u8>) {
+    let mut request = Request::get(format!("/api/v1{path}")).header("authorization", token);
+    for (name, value) in more {
+        request = request.header(*name, *value);
+    }
+    let response = service.rest.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    (parts.status.as_u16(), parts.headers, to_bytes(body, 1 << 24).await.unwrap().to_vec())
+}
+
+#[tokio::test]
+async fn a_download_that_broke_off_goes_on() {
+    let service = Service::new();
+    let (project, run, path) = project_with_run(&service, "groups").await;
+    let groups: Vec<Value> = (0..1000).map(|record| json!([[0, record], [1, record]])).collect();
+    let content = json!({ "groups": groups });
+    complete(&service, &run, &[("groups", content.clone())]);
+    let content = content.to_string().into_bytes();
+    let get = async |more: &[(&str, &str)]| get_bytes(&service, &path, &project.result, more).await;
+
+    let (status, headers, whole) = get(&[]).await;
+    assert_eq!((status, &headers["accept-ranges"], &whole), (200, &"bytes".parse().unwrap(), &content));
+    let etag = headers["etag"].to_str().unwrap();
+    // as `curl --continue-at -` and browsers ask
+    let (status, headers, rest) = get(&[("range", "bytes=700-"), ("if-range", etag)]).await;
+    assert_eq!((status, [&whole[..700], &rest].concat()), (206, content.clone()));
+    assert_eq!(headers["content-range"], format!("bytes 700-{}/{}", content.len() - 1, content.len()));
+    assert_eq!(headers["content-length"], rest.len().to_string());
+    assert_eq!(
+        (&headers["etag"], &headers["vary"]),
+        (&etag.parse().unwrap(), &"Authorization".parse().unwrap())
+    );
+    // what another run has made of it would not fit
+    let (status, _, whole) = get(&[("range", "bytes=700-"), ("if-range", "\"another\"")]).await;
+    assert_eq!((status, whole), (200, content.clone()));
+
+    let (status, _, body) = get(&[("if-none-match", etag)]).await;
+    assert_eq!((status, body.len()), (304, 0));
+    let (status, headers, _) = get(&[("range", "bytes=1000000-")]).await;
+    assert_eq!(
+        (status, &headers["content-range"]),
+        (416, &format!("bytes */{}", content.len()).parse().unwrap())
+    );
+    assert_eq!(headers["content-type"], "application/problem+json");
+
+    let head = service.call("HEAD", &path, Some(&project.result), Value::Null).await;
+    assert_eq!((head.status.as_u16(), &head.body), (200, &Value::Null));
+    assert_eq!(head.headers["content-length"], content.len().to_string());
+    // who may not read it does not learn either whether it has changed
+    for more in [("range", "bytes=0-1"), ("if-none-match", etag)] {
+        assert_eq!(get_bytes(&service, &path, "wrong", &[more]).await.0, 403);
+    }
+}
+
+#[tokio::test]
+async fn a_result_of_another_size_than_was_written_is_not_handed_out() {
+    let service = Service::new();
+    let (project, run, path) = project_with_run(&service, "groups").await;
+    complete(&service, &run, &[("groups", json!({"groups": [[[0, 1], [1, 5]]]}))]);
+    let object = service.store.path().join(format!("runs/{run}/result/groups.json"));
+    std::fs::write(object, r#"{"groups": []}"#).unwrap();
+    service.get(&path, &project.result).await.problem(500);
 }

@@ -44,6 +44,15 @@ async fn groups(service: &Service) -> Story {
     assert_eq!(super::fields(&result), ["groups"]);
     let groups = result["groups"].as_array().unwrap();
     assert_eq!(json!(groups.len()), tests::data::expected("thousand", "0.8")?["groups"]);
+    let rest = service.request(reqwest::Method::GET, &path).header("Authorization", &project.result_token);
+    let rest = rest.header("Range", "bytes=100-").send().await?;
+    assert_eq!(rest.status(), 206);
+    let whole = service.request(reqwest::Method::GET, &path).header("Authorization", &project.result_token);
+    assert_eq!(
+        rest.bytes().await?,
+        whole.send().await?.bytes().await?[100..],
+        "what a broken download goes on with"
+    );
     for group in groups {
         assert_eq!(group.as_array().map(Vec::len), Some(2), "no group of one, none with two of a party");
         assert_eq!((&group[0][0], &group[1][0]), (&json!(0), &json!(1)));
