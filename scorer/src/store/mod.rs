@@ -7,6 +7,7 @@ mod args;
 mod blocking;
 mod dir;
 mod error;
+mod file_writer;
 mod key;
 mod reader;
 mod s3;

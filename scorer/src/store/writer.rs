@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncWriteExt;
 
 use super::StoreError;
 use super::dir::{DirStore, create_parent, joined, writing};
+use super::file_writer::FileWriter;
 use super::s3::{S3Store, S3Upload};
 
 pub use super::s3::{FIRST_PART_BYTES, PARTS_IN_FLIGHT};
@@ -35,7 +35,7 @@ pub struct ObjectWriter {
 
 enum Sink {
     S3(S3Upload),
-    Dir { file: tokio::fs::File, partial: tempfile::TempPath, path: PathBuf },
+    Dir { file: FileWriter, partial: tempfile::TempPath, path: PathBuf },
 }
 
 impl ObjectWriter {
@@ -45,8 +45,7 @@ impl ObjectWriter {
 
     pub(super) async fn dir(store: &DirStore, key: &str) -> Result<Self, StoreError> {
         let (file, partial) = store.start(key).await?.into_parts();
-        let file = tokio::fs::File::from_std(file);
-        Ok(Self::new(key, Sink::Dir { file, partial, path: store.path(key) }))
+        Ok(Self::new(key, Sink::Dir { file: FileWriter::new(file), partial, path: store.path(key) }))
     }
 
     fn new(key: &str, sink: Sink) -> Self {
@@ -72,7 +71,7 @@ impl ObjectWriter {
         self.bytes += data.len() as u64;
         match &mut self.sink {
             Sink::S3(upload) => upload.write(data).await,
-            Sink::Dir { file, .. } => file.write_all(data).await.map_err(writing(&self.key)),
+            Sink::Dir { file, .. } => file.write(data).await.map_err(writing(&self.key)),
         }
     }
 
@@ -83,8 +82,8 @@ impl ObjectWriter {
     pub async fn finish(self) -> Result<Written, StoreError> {
         match self.sink {
             Sink::S3(upload) => upload.finish(self.bytes).await?,
-            Sink::Dir { mut file, partial, path } => {
-                file.flush().await.map_err(writing(&self.key))?;
+            Sink::Dir { file, partial, path } => {
+                file.finish().await.map_err(writing(&self.key))?;
                 let persisted = tokio::task::spawn_blocking(move || {
                     create_parent(&path)?;
                     partial.persist(&path).map_err(|refused| refused.error)
