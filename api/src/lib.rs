@@ -20,6 +20,7 @@ pub mod external;
 pub mod grants;
 pub mod health;
 pub mod identity;
+pub mod page;
 pub mod paths;
 pub mod projects;
 pub mod ranges;

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::audit::{self, Action, Actor};
-use crate::auth::{ProjectPath, Reader, ResultHolder};
+use crate::auth::{ProjectPath, ReadRight, Reader, ResultHolder};
 use crate::body::Json;
 use crate::document::parameters::Packed;
 use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
@@ -131,6 +131,55 @@ pub struct ProjectDescription {
     message: Option<String>,
     /// Whether only records that share a block are compared.
     uses_blocking: bool,
+    /// Who contributes, in the order of the parties.
+    #[schema(min_items = 2, max_items = 64)]
+    parties: Vec<PartyDescription>,
+}
+
+/// A party of a project, and how far its data is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PartyDescription {
+    /// Unique in the project.
+    #[schema(min_length = 1, max_length = 63)]
+    name: String,
+    state: DataState,
+    /// Records that can be linked. To the holder of a receipt token only its own party's are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0)]
+    records: Option<i64>,
+    /// When its data was accepted: ISO 8601, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    time_contributed: Option<String>,
+    /// Why its data, or its last upload, was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    message: Option<String>,
+}
+
+/// How far a party's data is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DataState {
+    /// Nothing is there yet.
+    Waiting,
+    /// It is being read from the store.
+    Ingesting,
+    /// It can be linked.
+    Contributed,
+    /// It cannot be linked; the party may contribute again.
+    Rejected,
+}
+
+impl From<PartyState> for DataState {
+    fn from(state: PartyState) -> Self {
+        match state {
+            PartyState::Waiting => Self::Waiting,
+            PartyState::Ingesting => Self::Ingesting,
+            PartyState::Contributed => Self::Contributed,
+            PartyState::Rejected => Self::Rejected,
+        }
+    }
 }
 
 /// All projects, oldest first.
@@ -178,8 +227,8 @@ pub async fn create(
     params(ProjectPath), security(("result_token" = []), ("receipt_token" = [])),
     responses(TokenProblems, ServiceProblems,
         (status = 200, description = "The project", body = ProjectDescription)))]
-pub async fn describe(Reader { project, .. }: Reader) -> JsonAnswer<ProjectDescription> {
-    JsonAnswer(description(&project))
+pub async fn describe(Reader { project, right }: Reader) -> JsonAnswer<ProjectDescription> {
+    JsonAnswer(description(&project, &right))
 }
 
 /// Deletes a project with its runs and all its data.
@@ -220,8 +269,13 @@ fn in_state(project: &LinkageProject, state: PartyState) -> impl Iterator<Item =
     parties.filter(move |entry| entry.state == state)
 }
 
-fn description(project: &LinkageProject) -> ProjectDescription {
+fn description(project: &LinkageProject, right: &ReadRight) -> ProjectDescription {
     let message = rejection(project);
+    let parties = project.spec.parties.iter().enumerate().map(|(position, party)| {
+        // permutations tell a party nothing of another's data
+        let knows_records = !matches!(right, ReadRight::Receipt(own) if *own != position);
+        party_description(&party.name, party_status(project, &party.name), knows_records)
+    });
     ProjectDescription {
         number_parties: project.spec.parties.len(),
         parties_contributed: contributed(project),
@@ -233,6 +287,18 @@ fn description(project: &LinkageProject) -> ProjectDescription {
         schema: project.spec.encoding.as_ref().map(|encoding| encoding.schema.clone()).unwrap_or_default(),
         result_type: project.spec.result_type.into(),
         uses_blocking: project.spec.blocking == Blocking::ByBlockId,
+        parties: parties.collect(),
+    }
+}
+
+fn party_description(name: &str, status: Option<&PartyStatus>, knows_records: bool) -> PartyDescription {
+    let contributed = status.filter(|status| status.state == PartyState::Contributed);
+    PartyDescription {
+        name: name.to_owned(),
+        state: status.map_or(PartyState::Waiting, |status| status.state).into(),
+        records: contributed.and_then(|status| status.records).filter(|_| knows_records),
+        time_contributed: contributed.and_then(|status| status.contributed_at.as_ref()).map(time),
+        message: status.and_then(|status| status.message.clone()).filter(|_| contributed.is_none()),
     }
 }
 

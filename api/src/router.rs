@@ -35,6 +35,7 @@ pub fn rest(app: Arc<App>, cors: Option<CorsLayer>) -> Rest {
             get(|| async { ([(CONTENT_TYPE, body::JSON)], document).into_response() }),
         )
         .merge(page::router(&format!("{PREFIX}/ui")))
+        .merge(crate::page::router())
         .fallback(async || Error::UnknownPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(from_fn_with_state(app.clone(), throttle::requests))

@@ -9,6 +9,7 @@ mod flows;
 mod leftovers;
 mod manifests;
 mod openapi;
+mod page;
 mod readers;
 mod removal;
 mod store_uploads;

@@ -3,6 +3,7 @@
 //!
 //! Needs KUBECONFIG, `kubectl` and `helm` on PATH, and the images on the cluster; `tests/e2e/run` sees to all of it.
 
+pub mod browser;
 pub mod client;
 pub mod cluster;
 pub mod data;

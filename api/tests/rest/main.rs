@@ -6,6 +6,7 @@ mod connections;
 mod document;
 mod kubernetes;
 mod limits;
+mod page;
 mod projects;
 mod results;
 mod robustness;

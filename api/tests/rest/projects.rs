@@ -18,7 +18,8 @@ async fn a_project_is_created_described_listed_and_deleted() {
     let described = service.get(&path, &project.result).await;
     let expected = json!({
         "project_id": project.id, "name": "n", "notes": "m", "schema": schema, "result_type": "groups",
-        "number_parties": 3, "parties_contributed": 0, "error": false, "uses_blocking": false
+        "number_parties": 3, "parties_contributed": 0, "error": false, "uses_blocking": false,
+        "parties": ["party-1", "party-2", "party-3"].map(|name| json!({"name": name, "state": "waiting"}))
     });
     assert_eq!((described.status.as_u16(), described.body), (200, expected));
     let resource = service.kubernetes.project(&project.id);
@@ -72,6 +73,42 @@ async fn a_project_made_with_kubectl_is_served_by_its_name() {
     let described = service.get("/projects/patients", &result).await.body;
     assert_eq!((&described["name"], &described["schema"]), (&json!("t"), &json!({})));
     assert_eq!(described["parties_contributed"], 1);
+}
+
+#[tokio::test]
+async fn a_project_tells_how_far_each_party_is() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let uploaded = service.upload(&project.id, &project.update[1], crate::service::clks(3, 64)).await;
+    assert_eq!(uploaded.status, 201);
+    service.kubernetes.change("linkageprojects", &project.id, |resource| {
+        let parties = resource["status"]["parties"].as_array_mut().unwrap();
+        let first = parties.iter_mut().find(|party| party["name"] == "party-1").unwrap();
+        *first = json!({"name": "party-1", "state": "Rejected", "message": "too short", "records": 5});
+    });
+    let parties =
+        service.get(&format!("/projects/{}", project.id), &project.result).await.body["parties"].clone();
+    assert_eq!(parties[0], json!({"name": "party-1", "state": "rejected", "message": "too short"}));
+    assert_eq!((&parties[1]["state"], &parties[1]["records"]), (&json!("contributed"), &json!(3)));
+    assert!(parties[1]["time_contributed"].as_str().unwrap().ends_with('Z'), "{parties}");
+}
+
+#[tokio::test]
+async fn a_receipt_token_tells_nothing_of_the_size_of_other_data() {
+    let service = Service::new();
+    let project = service.create_of_type("permutations").await;
+    let mut receipts = Vec::new();
+    for (token, records) in project.update.iter().zip([3, 4]) {
+        let answer = service.upload(&project.id, token, crate::service::clks(records, 64)).await;
+        receipts.push(answer.body["receipt_token"].as_str().unwrap().to_owned());
+    }
+    let records = async |token: &str| {
+        let described = service.get(&format!("/projects/{}", project.id), token).await.body;
+        [0, 1].map(|party| described["parties"][party]["records"].clone())
+    };
+    assert_eq!(records(&project.result).await, [json!(3), json!(4)]);
+    assert_eq!(records(&receipts[0]).await, [json!(3), Value::Null]);
+    assert_eq!(records(&receipts[1]).await, [Value::Null, json!(4)]);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn errors_of_the_framework_are_problems_too() {
     let service = Service::new();
     service.call("GET", "/unknown", None, Value::Null).await.problem(404);
     service.call("GET", "/projects/", None, Value::Null).await.problem(404);
-    service.send(Request::get("/").body(Body::empty()).unwrap()).await.problem(404);
+    service.send(Request::get("/nothing").body(Body::empty()).unwrap()).await.problem(404);
     let refused = service.call("PUT", "/projects", None, Value::Null).await;
     refused.problem(405);
     let allowed = refused.headers["allow"].to_str().unwrap();
