@@ -106,12 +106,15 @@ class Session {
     const status = await this.#service.run(run, "/status", signal);
     this.#runView.show(status, this.#described);
     this.#note(run, status.state);
-    const complete = status.state === "completed";
-    if (complete && the("result").hidden) {
-      this.#downloads.offer(this.#project, run, this.#mayList);
-      if (this.#mayList) await this.#scores.show(this.#service, run, signal);
-    }
+    if (status.state === "completed") await this.#showResult(run, signal);
     return status;
+  }
+
+  async #showResult(run, signal) {
+    if (the("result").hidden) this.#downloads.offer(this.#project, run, this.#mayList);
+    // a receipt token opens no histogram
+    if (!this.#mayList || !the("scores").hidden) return;
+    await this.#scores.show(this.#service, run, signal);
   }
 
   /** The list of runs is older than what is known of one of them. */

@@ -60,8 +60,8 @@ export class RunView {
   }
 
   #progressText(stage, progress) {
-    if (!progress) return "";
-    if (stage.number === 1) return `${progress.absolute} so far`;
+    // who has uploaded is said above
+    if (!progress || stage.number === 1) return "";
     this.#remaining.note(progress.relative, performance.now());
     const seconds = this.#remaining.seconds();
     const left = seconds === null ? "" : ` · ${inWords(seconds)}`;

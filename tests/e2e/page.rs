@@ -27,10 +27,7 @@ async fn people_follow_a_linkage_in_their_browser() -> Story {
     Installation::tell("page", |here| async move {
         let rest = here.rest().await?;
         let folder = Folder::new("page")?;
-        let request = json!({"schema": {"clkConfig": {"l": 1024}}, "result_type": "groups", "name": "two hospitals",
-            "notes": "Consented patients only."});
-        let (id, update_tokens, result_token) = rest.create_project(request).await?;
-        let project = Project { id, update_tokens, result_token };
+        let project = create(&rest, "groups").await?;
         Browser::tell(&folder, async |browser| {
             browser.before_each_page(LISTEN).await?;
             a_token_for_uploading_is_told_apart(browser, &rest, &project).await?;
@@ -39,11 +36,19 @@ async fn people_follow_a_linkage_in_their_browser() -> Story {
             the_result_is_downloaded(browser, &rest, &project, &run).await?;
             the_token_is_forgotten(browser, &project).await?;
             times_are_estimated(browser).await?;
+            a_receipt_token_opens_what_is_its_partys(browser, &rest).await?;
             everything_that_a_histogram_can_have(browser, &rest, &project, &run).await
         })
         .await
     })
     .await
+}
+
+async fn create(rest: &Rest, result_type: &str) -> anyhow::Result<Project> {
+    let request = json!({"schema": {"clkConfig": {"l": 1024}}, "result_type": result_type, "name": "two hospitals",
+        "notes": "Consented patients only."});
+    let (id, update_tokens, result_token) = rest.create_project(request).await?;
+    Ok(Project { id, update_tokens, result_token })
 }
 
 /// Opens the page and types project and token in.
@@ -117,11 +122,13 @@ async fn the_run_is_seen_to_advance(
     Ok(run)
 }
 
-async fn upload(rest: &Rest, project: &Project, party: usize) -> Story {
+/// A party uploads; gives its receipt token.
+async fn upload(rest: &Rest, project: &Project, party: usize) -> anyhow::Result<String> {
     let file = ["thousand/hospital-a.json", "thousand/hospital-b.json"][party];
     let path = format!("projects/{}/clks", project.id);
-    rest.post(&path, &project.update_tokens[party], Body::document(data::read(file)?)).await?.expect(201)?;
-    Ok(())
+    let body = Body::document(data::read(file)?);
+    let receipt = rest.post(&path, &project.update_tokens[party], body).await?.expect(201)?;
+    Ok(receipt["receipt_token"].as_str().unwrap_or_default().to_owned())
 }
 
 async fn the_histogram_answers_to_the_keyboard(
@@ -235,6 +242,36 @@ async fn times_are_estimated(browser: &Browser) -> Story {
     ] {
         assert_eq!(of(shares).await?, expected, "{shares}");
     }
+    Ok(())
+}
+
+/// The party's own permutation and the size of its own data, nothing of the other's; and a run only if it is named.
+async fn a_receipt_token_opens_what_is_its_partys(browser: &Browser, rest: &Rest) -> Story {
+    let project = create(rest, "permutations").await?;
+    let receipts = [upload(rest, &project, 0).await?, upload(rest, &project, 1).await?];
+    let run = rest.create_run(&project.id, &project.result_token, 0.8).await?;
+    type_in(browser, rest, &project, &receipts[1]).await?;
+    browser.wait_text("no-run", "Your token opens a run, but cannot list them").await?;
+
+    let link = format!("{}/?receipt#project={}&run={run}", rest.address().await, project.id);
+    browser.go(&link).await?;
+    browser.press(&receipts[1]).await?;
+    browser.press(key::ENTER).await?;
+    browser.wait_text("result-kind", "Your party's permutation").await?;
+    let parties = browser.text("parties").await?.unwrap_or_default();
+    assert_eq!(parties.matches("✓ there since").count(), 2, "{parties}");
+    assert_eq!(parties.matches("1,000").count(), 1, "{parties}");
+    assert_eq!(browser.text("scores").await?, None);
+    browser.screenshot("page-receipt-light", LIGHT).await?;
+    browser.show(LIGHT).await?;
+    browser.tab_to("download").await?;
+    browser.press(key::ENTER).await?;
+    let (name, content) = browser.downloaded().await?;
+    assert!(name.starts_with("permutation-"), "{name}");
+    let expected = rest.result(&project.id, &run, &receipts[1]).await?;
+    assert_eq!(serde_json::from_slice::<Value>(&content)?, expected);
+    let complaints = browser.complaints().await?;
+    assert!(complaints.iter().all(|text| text.contains("/runs ") && text.contains("403")), "{complaints:?}");
     Ok(())
 }
 
