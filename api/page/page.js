@@ -144,12 +144,12 @@ class Session {
 
   #trouble(error, seconds) {
     if (error === null) return show(the("problem"), null);
-    if (seconds !== null) return show(the("problem"), `${error.message} Trying again in ${seconds} s.`);
+    if (seconds !== null) return show(the("problem"), `${ended(error.message)} Trying again in ${seconds} s.`);
     // a run that has just been deleted is none of the project's any more
     const wasOpen = this.#opened;
     close();
     const hint = !wasOpen && error instanceof Problem && error.status === 403 ? ` ${NOT_READING}` : "";
-    show(the("problem"), sentence(error.message) + hint);
+    show(the("problem"), ended(error.message) + hint);
     the("token").focus();
   }
 }
@@ -181,7 +181,8 @@ function showRuns(runs, chosen, mayList) {
   select.value = chosen;
 }
 
-const sentence = (/** @type {string} */ text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+/** In the words of the service, and ended, so that something can follow. */
+const ended = (/** @type {string} */ text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 
 /** What is wrong with a token as it was typed in; null if it may be one. @param {string} token */
 function wrongToken(token) {
