@@ -171,7 +171,10 @@ async fn the_slider_counts(browser: &Browser, document: &Value) -> Story {
         let facts = browser.text("at-threshold").await?.unwrap_or_default();
         let shown = facts.lines().find(|line| line.chars().any(|c| c.is_ascii_digit())).unwrap_or_default();
         let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
-        assert!((digits.parse::<f64>()? - expected).abs() <= 0.51, "{expected} pairs at {threshold}: {facts}");
+        assert!(
+            (digits.parse::<f64>()? - expected).abs() <= 0.51,
+            "{expected} pairs at {threshold}: {facts}"
+        );
         let spoken = browser.value("document.getElementById('threshold').ariaValueText").await?;
         assert!(spoken.as_str().is_some_and(|spoken| spoken.contains(shown.trim())), "{spoken} {shown}");
     }

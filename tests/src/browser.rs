@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use futures::FutureExt;
 use serde_json::{Value, json};
-use thirtyfour::common::capabilities::chromium::ChromiumLikeCapabilities;
-use thirtyfour::common::log::LoggingPrefsLogLevel;
-use thirtyfour::{DesiredCapabilities, WebDriver};
+use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -37,9 +35,13 @@ const FLAGS: [&str; 11] = [
 
 /// Keys, as WebDriver writes them.
 pub mod key {
+    /// To the next element.
     pub const TAB: &str = "\u{E004}";
+    /// Sends a form, or presses a button.
     pub const ENTER: &str = "\u{E007}";
+    /// A slider's next value.
     pub const RIGHT: &str = "\u{E014}";
+    /// A slider's value before.
     pub const LEFT: &str = "\u{E012}";
 }
 

@@ -16,10 +16,12 @@ async fn a_project_is_created_described_listed_and_deleted() {
 
     let path = format!("/projects/{}", project.id);
     let described = service.get(&path, &project.result).await;
+    let waiting = |name: &str| json!({"name": name, "state": "waiting"});
+    let parties = ["party-1", "party-2", "party-3"].map(waiting);
     let expected = json!({
         "project_id": project.id, "name": "n", "notes": "m", "schema": schema, "result_type": "groups",
         "number_parties": 3, "parties_contributed": 0, "error": false, "uses_blocking": false,
-        "parties": ["party-1", "party-2", "party-3"].map(|name| json!({"name": name, "state": "waiting"}))
+        "parties": parties
     });
     assert_eq!((described.status.as_u16(), described.body), (200, expected));
     let resource = service.kubernetes.project(&project.id);
