@@ -9,8 +9,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +18,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::ranges;
 
 /// Tokens are typed into this page: it reaches nothing but this service, nothing else gets into it, and it into nothing
 /// else. Text never becomes markup or code.
@@ -43,7 +43,7 @@ const SVG: &str = "image/svg+xml";
 struct File {
     content_type: &'static str,
     bytes: &'static [u8],
-    etag: HeaderValue,
+    etag: String,
 }
 
 /// A file of `page/`.
@@ -88,26 +88,16 @@ async fn named(name: Result<Path<String>, PathRejection>, headers: HeaderMap) ->
 impl File {
     fn new(content_type: &'static str, bytes: &'static [u8]) -> Self {
         let etag = format!("\"{}\"", hex::encode(&Sha256::digest(bytes)[..16]));
-        let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
         Self { content_type, bytes, etag }
     }
 
     /// The file, or that the client has it already.
     fn answer(&self, request: &HeaderMap) -> Response {
-        let etag = (ETAG, self.etag.clone());
-        if self.is_known(request) {
-            return (StatusCode::NOT_MODIFIED, HEADERS, [etag]).into_response();
+        let etag = [(ETAG, self.etag.as_str())];
+        if ranges::is_known(request, &self.etag) {
+            return (StatusCode::NOT_MODIFIED, HEADERS, etag).into_response();
         }
         let content_type = (CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        (HEADERS, [etag, content_type], Bytes::from_static(self.bytes)).into_response()
-    }
-
-    /// RFC 9110, 13.1.2: a list of tags, weak or not, or `*`.
-    fn is_known(&self, request: &HeaderMap) -> bool {
-        let lists = request.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
-        lists.flat_map(|list| list.split(',')).any(|tag| {
-            let tag = tag.trim();
-            tag == "*" || tag.trim_start_matches("W/").as_bytes() == self.etag.as_bytes()
-        })
+        (HEADERS, etag, [content_type], Bytes::from_static(self.bytes)).into_response()
     }
 }

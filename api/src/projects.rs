@@ -414,7 +414,7 @@ mod tests {
     fn a_rejected_party_shows_as_an_error() {
         let mut project =
             resource(json!({"schema": {"a": 1}, "result_type": "groups", "name": "n"})).unwrap();
-        let before = serde_json::to_value(description(&project)).unwrap();
+        let before = serde_json::to_value(description(&project, &ReadRight::Result)).unwrap();
         let expected = json!({
             "project_id": project.metadata.name, "name": "n", "notes": "", "schema": {"a": 1},
             "result_type": "groups", "number_parties": 2, "parties_contributed": 0, "error": false,
@@ -429,7 +429,7 @@ mod tests {
         };
         project.status.get_or_insert_default().parties =
             vec![party("party-2", PartyState::Rejected), party("party-1", PartyState::Contributed)];
-        let after = serde_json::to_value(description(&project)).unwrap();
+        let after = serde_json::to_value(description(&project, &ReadRight::Result)).unwrap();
         assert_eq!((&after["error"], &after["parties_contributed"]), (&json!(true), &json!(1)));
         assert_eq!(after["message"], "128 bits are too few");
     }

@@ -23,7 +23,7 @@ pub enum Part {
 ///
 /// What is malformed, of another unit, or more than one range at once is answered with the whole, as the RFC allows.
 pub fn wanted(method: &Method, headers: &HeaderMap, etag: &str, bytes: u64) -> Part {
-    if text(headers, IF_NONE_MATCH).is_some_and(|tags| names(tags, etag)) {
+    if is_known(headers, etag) {
         return Part::NotModified;
     }
     // a range of another version would not fit what the client has
@@ -38,13 +38,15 @@ pub fn wanted(method: &Method, headers: &HeaderMap, etag: &str, bytes: u64) -> P
     }
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+/// Whether the client has what this `ETag` stands for: by a list of tags, which may be weak, or `*`.
+pub fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let lists = headers.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
+    let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
 }
 
-/// Whether a list of tags has this one. Here tags may be weak.
-fn names(tags: &str, etag: &str) -> bool {
-    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 #[cfg(test)]

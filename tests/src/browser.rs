@@ -142,8 +142,10 @@ impl Browser {
 
     /// The text of an element; none if it is not shown.
     pub async fn text(&self, id: &str) -> anyhow::Result<Option<String>> {
-        let text = self.value(&format!("(element => element.checkVisibility() ? element.innerText : null)(document.getElementById({id:?}))"));
-        Ok(text.await?.as_str().map(str::to_owned))
+        let expression = format!(
+            "(element => element.checkVisibility() ? element.innerText : null)(document.getElementById({id:?}))"
+        );
+        Ok(self.value(&expression).await?.as_str().map(str::to_owned))
     }
 
     /// Waits until an element is shown with a text in it.
