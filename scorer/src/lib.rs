@@ -2,6 +2,7 @@
 //!
 //! Knows formats, the object store, kernels and solvers. Knows nothing of Kubernetes.
 
+pub mod advice;
 pub mod ingest;
 pub mod job;
 pub mod plan;

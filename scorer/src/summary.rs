@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::advice::ScoresSummary;
+
 /// One party's data in its stored form; written last, beside the objects that it describes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,6 +66,9 @@ pub struct RunSummary {
     pub solving_seconds: f64,
     /// What was written, the main object first.
     pub results: Vec<ResultObject>,
+    /// How similar the records are, and what to expect of thresholds. None where that was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<ScoresSummary>,
 }
 
 /// One object of a result.

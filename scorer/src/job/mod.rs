@@ -8,6 +8,7 @@
 
 mod args;
 mod failure;
+mod histogram;
 mod inputs;
 mod memory;
 mod outcome;
@@ -96,7 +97,16 @@ pub async fn ingest(store: &Store, plan: &IngestPlan) -> Result<Contribution, Fa
 const MAX_JSON_BYTES: u64 = 1 << 20;
 
 async fn read_json<T: DeserializeOwned>(store: &Store, key: &str) -> Result<Option<T>, Failure> {
-    match store.read_small(key, MAX_JSON_BYTES).await {
+    read_json_of(store, key, MAX_JSON_BYTES).await
+}
+
+/// An object of at most so many bytes; None if it is not there.
+async fn read_json_of<T: DeserializeOwned>(
+    store: &Store,
+    key: &str,
+    max_bytes: u64,
+) -> Result<Option<T>, Failure> {
+    match store.read_small(key, max_bytes).await {
         Ok(content) => serde_json::from_slice(&content)
             .map(Some)
             .map_err(|error| failure::corrupt(key, &error.to_string())),

@@ -4,8 +4,10 @@ use std::io::BufWriter;
 use std::time::Instant;
 
 use super::failure::{from_io, internal};
+use super::histogram::{self, Counting, ShardScores};
 use super::inputs::{self, Inputs};
 use super::{Work, memory, read_json, write_json};
+use crate::advice::Bins;
 use crate::engine::{EncodingSource, Linkage, Outcome, Shard, Threshold};
 use crate::pairs::{PairSorter, PairWriter};
 use crate::plan::FORMAT_VERSION;
@@ -37,7 +39,7 @@ pub async fn score(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
         let work = work.clone();
         tokio::task::spawn_blocking(move || compare(&work, shard, &inputs, writer))
     };
-    let (outcome, written) = scoring.await.map_err(|error| internal(&error.to_string()))??;
+    let (outcome, scores, written) = scoring.await.map_err(|error| internal(&error.to_string()))??;
     let manifest = ShardManifest {
         version: FORMAT_VERSION,
         shard,
@@ -48,6 +50,9 @@ pub async fn score(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
         sha256: written.sha256,
         seconds: start.elapsed().as_secs_f64(),
     };
+    if let Some(scores) = &scores {
+        histogram::write(work, shard, scores).await?;
+    }
     write_json(&work.store, &key, &manifest).await?;
     tracing::info!(
         run = work.plan.run,
@@ -65,7 +70,7 @@ fn compare(
     shard: u32,
     inputs: &Inputs,
     writer: BlockingWriter,
-) -> Result<(Outcome, Written), Failure> {
+) -> Result<(Outcome, Option<ShardScores>, Written), Failure> {
     let plan = &work.plan;
     let shares = memory::divide(plan.memory_limit_bytes, inputs.blocks_bytes)?;
     let sources: Vec<&dyn EncodingSource> =
@@ -82,14 +87,25 @@ fn compare(
     work.state.add_total(linkage.comparisons()?);
 
     let mut sorter = PairSorter::new(shares.pairs, &work.scratch);
-    let outcome = linkage.run(&work.state.meter, &mut sorter)?;
+    let bins = Bins::of_threshold(plan.threshold);
+    let mut counting = Counting::new(&mut sorter, &bins, sources.len());
+    let outcome = linkage.run(&work.state.meter, &mut counting)?;
+    let scores = match counting.finish() {
+        None => None,
+        Some(exact) => {
+            let part = (shard, plan.shards);
+            let sampled =
+                histogram::sample(&inputs.encodings, inputs.blocks.as_ref(), &bins, part, shares.encodings)?;
+            Some(ShardScores::new(work, exact, sampled))
+        }
+    };
     let mut pairs = PairWriter::new(BufWriter::with_capacity(WRITE_BYTES, writer))?;
     for pair in sorter.finish().map_err(in_scratch)? {
         pairs.write(&pair.map_err(in_scratch)?)?;
     }
     let writer = pairs.finish()?.into_inner();
     let writer = writer.map_err(|error| from_io("the pairs could not be stored", error.into_error()))?;
-    Ok((outcome, writer.finish()?))
+    Ok((outcome, scores, writer.finish()?))
 }
 
 /// Whatever is wrong with temporary files is no fault of the data.

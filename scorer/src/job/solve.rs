@@ -4,7 +4,7 @@ use std::io::BufWriter;
 use std::time::Instant;
 
 use super::failure::{corrupt, from_io, internal};
-use super::{Work, memory, read_json, seed, write_json};
+use super::{Work, histogram, memory, read_json, seed, write_json};
 use crate::pairs::{Merge, PairReader};
 use crate::plan::{FORMAT_VERSION, ResultType};
 use crate::progress::Stage;
@@ -50,6 +50,7 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
         scoring_seconds: manifests.iter().map(|manifest| manifest.seconds).sum(),
         solving_seconds: start.elapsed().as_secs_f64(),
         results,
+        scores: histogram::finish(work).await?,
     };
     write_json(&work.store, &work.summary_key(), &summary).await?;
     work.store.delete(&work.seed_key()).await?;

@@ -81,6 +81,16 @@ impl Blocks {
         self.comparisons
     }
 
+    /// The records of another data set that are compared with this one, each once, however many blocks they share: in no
+    /// order. Of the same data set, the record itself is among them. Panics if there is no such data set or record.
+    pub fn candidates(&self, dataset: usize, record: u32, other: usize) -> impl Iterator<Item = u32> + '_ {
+        let (blocks, others) = (self.datasets[dataset].blocks(record), &self.datasets[other]);
+        blocks.iter().flat_map(move |&block| {
+            let members = others.members(block).iter().copied();
+            members.filter(move |&member| first_shared_is(block, blocks, others.blocks(member)))
+        })
+    }
+
     pub(super) fn dataset(&self, dataset: usize) -> &Membership {
         &self.datasets[dataset]
     }
