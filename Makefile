@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check test unit emulated fuzz sanitize e2e demo bench bench-api image cluster generate format clean
+.PHONY: help setup check test unit emulated fuzz sanitize e2e demo advice bench bench-api image cluster generate format clean
 
 # every recipe runs with the cached tools on PATH
 ENV := source tests/setup/env.sh
@@ -40,6 +40,9 @@ e2e: ## End-to-end tests on a cluster
 
 latency: ## How long a small run takes, and where the time goes, on the installation that `make demo` left
 	@$(ENV) && KUBECONFIG=$${KUBECONFIG:-$$(tests/local-cluster/cluster kubeconfig)} tests/latency
+
+advice: ## How near the estimated precision and recall of thresholds are to the truth, where that is known
+	@tests/advice/run
 
 bench: ## Benchmark of the scoring engine against its peers, on a machine that does nothing else; `tests/bench/run --help` tells the rest
 	@tests/bench/run

@@ -40,6 +40,8 @@ pub enum Action {
     DeleteRun,
     /// A result was handed out.
     ReadResult,
+    /// The histogram of a run was handed out.
+    ReadHistogram,
     /// Credentials were handed out for reading a result from the store.
     AuthorizeResult,
 }

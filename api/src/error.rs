@@ -43,6 +43,9 @@ pub enum Error {
     /// The run is not complete yet.
     #[error("the run is not complete, so there is no result yet")]
     NoResultYet,
+    /// The run is complete, but has no histogram.
+    #[error("the run has no histogram of scores: it is of a version that recorded none")]
+    NoHistogram,
     /// The run has failed.
     #[error("the run has failed, so there is no result; the run's status says why")]
     RunFailed,
@@ -119,7 +122,7 @@ impl Error {
             Self::Forbidden | Self::AlreadyContributed | Self::BlocksMismatch(_) | Self::NotOwnObject => {
                 StatusCode::FORBIDDEN
             }
-            Self::UnknownPath | Self::NoResultYet => StatusCode::NOT_FOUND,
+            Self::UnknownPath | Self::NoResultYet | Self::NoHistogram => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,

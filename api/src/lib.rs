@@ -19,6 +19,7 @@ pub mod error;
 pub mod external;
 pub mod grants;
 pub mod health;
+pub mod histogram;
 pub mod identity;
 pub mod page;
 pub mod paths;

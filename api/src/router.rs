@@ -18,7 +18,9 @@ use utoipa_axum::routes;
 
 use crate::document::{self, Document, page};
 use crate::error::Error;
-use crate::{App, body, cors, paths, projects, results, runs, service, telemetry, throttle, unread, uploads};
+use crate::{
+    App, body, cors, histogram, paths, projects, results, runs, service, telemetry, throttle, unread, uploads,
+};
 
 /// Below which path the endpoints are.
 const PREFIX: &str = "/api/v1";
@@ -69,7 +71,8 @@ fn endpoints() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(runs::list, runs::create))
         .routes(routes!(runs::describe, runs::delete))
         .routes(routes!(runs::status))
-        .routes(routes!(results::download));
+        .routes(routes!(results::download))
+        .routes(routes!(histogram::download));
     OpenApiRouter::with_openapi(Document::openapi()).nest(PREFIX, endpoints)
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Knows Kubernetes types only: no client, no object store, no encodings.
 
+mod advice;
 pub mod conditions;
 pub mod contribution;
 pub mod labels;
@@ -12,6 +13,7 @@ mod run;
 mod schema;
 pub mod tokens;
 
+pub use advice::{RunScores, SuggestedThreshold, ThresholdAdvice, ThresholdEstimate};
 pub use project::{
     Blocking, Encoding, LinkageProject, LinkageProjectSpec, LinkageProjectStatus, Party, PartyState,
     PartyStatus, ResultType, Retention, Source,

@@ -8,6 +8,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::advice::{RunScores, ThresholdAdvice};
+
 /// Links the records of a project at a similarity threshold.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -179,6 +181,14 @@ pub struct LinkageRunStatus {
     /// The objects of the result, the main one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<ResultStatus>,
+
+    /// How similar the records are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<RunScores>,
+
+    /// What to expect of other thresholds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_advice: Option<ThresholdAdvice>,
 }
 
 /// What a run is doing, or how it ended.

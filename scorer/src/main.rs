@@ -21,6 +21,7 @@ struct Arguments {
 enum Command {
     Run(run::RunArgs),
     Deduplicate(run::DeduplicateArgs),
+    Advise(run::AdviseArgs),
     /// Takes a party's objects in: checks them, and stores them in the form that scoring reads
     Ingest(IngestArgs),
     /// Compares one shard of the records; with a single shard, solves as well
@@ -34,6 +35,7 @@ async fn main() -> ExitCode {
     let task = match Arguments::parse().command {
         Command::Run(arguments) => return locally(run::run(arguments)).await,
         Command::Deduplicate(arguments) => return locally(run::deduplicate(arguments)).await,
+        Command::Advise(arguments) => return locally(async move { run::advise(&arguments) }).await,
         Command::Ingest(arguments) => Task::Ingest(arguments),
         Command::Score(arguments) => Task::Score(arguments),
         Command::Solve(arguments) => Task::Solve(arguments),

@@ -68,7 +68,7 @@ pub struct RunSummary {
     pub results: Vec<ResultObject>,
     /// How similar the records are, and what to expect of thresholds. None where that was not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scores: Option<ScoresSummary>,
+    pub scores: Option<Box<ScoresSummary>>,
 }
 
 /// One object of a result.

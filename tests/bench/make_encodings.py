@@ -62,12 +62,17 @@ def as_other_party_has_it(person):
     return number, name, birth, gender
 
 
+def shared(thousand):
+    """Where party b's people of a thousand are also known to party a: places there, by places in b's thousand."""
+    random.seed(f"errors {thousand}")
+    return {place: (place * 7 + 3) % THOUSAND for place in random.sample(range(THOUSAND), int(SHARED * THOUSAND))}
+
+
 def party_b(thousand):
     """A thousand people of party b: some of party a's thousand of the same number, in other places."""
     known, own = people("a", thousand), people("b", thousand)
-    random.seed(f"errors {thousand}")
-    for place in random.sample(range(THOUSAND), int(SHARED * THOUSAND)):
-        own[place] = as_other_party_has_it(known[(place * 7 + 3) % THOUSAND])
+    for place, known_place in shared(thousand).items():
+        own[place] = as_other_party_has_it(known[known_place])
     return own
 
 

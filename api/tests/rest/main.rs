@@ -4,6 +4,7 @@
 
 mod connections;
 mod document;
+mod histogram;
 mod kubernetes;
 mod limits;
 mod page;

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
 use scorer::summary::RunSummary;
 
+use super::advice;
 use super::failure;
 use super::progress;
 use super::view::{RunView, Summary};
@@ -224,6 +225,9 @@ fn complete(view: &RunView, mut status: LinkageRunStatus, summary: &RunSummary) 
             sha256: result.sha256.clone(),
         })
         .collect();
+    status.scores = summary.scores.as_deref().map(advice::scores);
+    status.threshold_advice =
+        summary.scores.as_deref().map(|scores| advice::thresholds(scores, view.run.spec.threshold));
     let message = format!("{} pairs at or above {}", summary.pairs, view.run.spec.threshold);
     conclude(view, &mut status, COMPLETE, true, "Complete".into(), message);
     Decision { action: Action::None, status, look_again: RESYNC }

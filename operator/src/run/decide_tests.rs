@@ -71,6 +71,7 @@ fn summary() -> RunSummary {
             bytes: 10,
             sha256: "ab".into(),
         }],
+        scores: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reconciles a `LinkageRun`: read what is there, decide, write once.
 
+mod advice;
 mod decide;
 mod failure;
 mod order;

@@ -17,7 +17,8 @@ pub struct Bins {
 impl Bins {
     /// The bins of a run with this threshold, which is in (0, 1].
     pub fn of_threshold(threshold: f64) -> Self {
-        let below = (1..=BINS_BELOW).take_while(|&bins| edge(threshold, -f64::from(bins)) >= LEAST_FLOOR).count();
+        let below =
+            (1..=BINS_BELOW).take_while(|&bins| edge(threshold, -f64::from(bins)) >= LEAST_FLOOR).count();
         let above = (0..=100).take_while(|&bins| bins == 0 || edge(threshold, f64::from(bins)) < 1.0).count();
         let places = -(below as i32)..above as i32;
         let edge = |place| if place == 0 { threshold } else { edge(threshold, f64::from(place)) };
@@ -69,7 +70,10 @@ mod tests {
     fn bins_begin_at_the_threshold_and_below_it() {
         let bins = Bins::of_threshold(0.8);
         assert_eq!((bins.floor(), bins.edges()[bins.first_exact()], bins.edges().len()), (0.6, 0.8, 40));
-        assert_eq!((bins.of_score(1.0), bins.of_score(0.8), bins.of_score(0.599)), (Some(39), Some(20), None));
+        assert_eq!(
+            (bins.of_score(1.0), bins.of_score(0.8), bins.of_score(0.599)),
+            (Some(39), Some(20), None)
+        );
         let low = Bins::of_threshold(0.3);
         assert_eq!((low.floor(), low.first_exact(), low.edges().len()), (0.3, 0, 70));
         let one = Bins::of_threshold(1.0);

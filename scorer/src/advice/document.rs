@@ -2,7 +2,10 @@ use serde::{Deserialize, Serialize};
 
 /// By which method precision and recall are estimated.
 pub const METHOD: &str = "neighbour model: the number of records of the other party at or above a threshold is one match \
-     at most, plus a Poisson number of others (Blakely and Salmond 2002; Dasylva and Goussanou 2022)";
+     at most, plus a Poisson number of others (Blakely and Salmond 2002; Dasylva and others 2019)";
+
+/// How many estimates are enough for a glance.
+const FEW: usize = 12;
 
 /// The scores of a run: histograms by pair of parties, and what is estimated from them. What REST answers with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +94,18 @@ pub struct ScoresSummary {
     pub counts: Vec<f64>,
     /// What is expected.
     pub advice: Advice,
+}
+
+impl Advice {
+    /// About a dozen of the estimates, evenly spread; the one for `threshold` and the suggested one among them.
+    pub fn few(&self, threshold: f64) -> impl Iterator<Item = &Estimate> {
+        let step = self.estimates.len().div_ceil(FEW).max(1);
+        let suggested = self.suggestion.as_ref().map(|suggestion| suggestion.threshold);
+        let few = self.estimates.iter().enumerate().filter(move |(at, estimate)| {
+            at % step == 0 || estimate.threshold == threshold || Some(estimate.threshold) == suggested
+        });
+        few.map(|(_, estimate)| estimate)
+    }
 }
 
 impl Scores {

@@ -14,10 +14,9 @@
 //! a few records with very many neighbours (frequent names) hardly matter.
 //!
 //! T. Blakely and C. Salmond, "Probabilistic record linkage and a method to calculate the positive predictive value",
-//! International Journal of Epidemiology 31 (2002), have the idea, from the numbers of records with zero, one, two …
-//! links. A. Dasylva and A. Goussanou, "On the consistent estimation of linkage errors without training data", Japanese
-//! Journal of Statistics and Data Science 5 (2022), have the model as a Bernoulli plus a Poisson variable, and show that
-//! it identifies both errors.
+//! International Journal of Epidemiology 31:1246 (2002), have the idea, from the numbers of records with zero, one, two …
+//! links. A. Dasylva, A. Goussanou, D. Ajavon and H. Abousaleh, "Revisiting the probabilistic method of record linkage",
+//! arXiv:1911.01874 (2019), have the model as a Bernoulli plus a Poisson variable, and show that it is identified.
 
 /// How many of the sampled records have no neighbour, and one, at or above each edge. Weighted: a record counts for all
 /// that it was drawn for.

@@ -34,12 +34,15 @@ pub fn svg(scores: &Scores) -> String {
         let class = if from + 1e-9 >= summary.exact_from { "exact" } else { "sampled" };
         let height = HEIGHT * share(count);
         let (left, right) = (x(from), x(from + summary.bin_width));
-        line(&mut out, format_args!(
-            "<rect class=\"{class}\" x=\"{left:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\">\
+        line(
+            &mut out,
+            format_args!(
+                "<rect class=\"{class}\" x=\"{left:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\">\
              <title>{count} pairs from {from:.2}</title></rect>",
-            TOP + HEIGHT - height,
-            (right - left - 1.0).max(0.5)
-        ));
+                TOP + HEIGHT - height,
+                (right - left - 1.0).max(0.5)
+            ),
+        );
     }
     axes(&mut out, decades, &share, &x, (summary.floor, end));
     for (class, of) in [("precision", (|e| e.precision) as fn(&Estimate) -> f64), ("recall", |e| e.recall)] {
@@ -62,31 +65,45 @@ fn axes(
     (floor, end): (f64, f64),
 ) {
     let bottom = TOP + HEIGHT;
-    line(out, format_args!(
-        "<path class=\"axis\" fill=\"none\" d=\"M{LEFT} {TOP}V{bottom}H{}V{TOP}\"/>",
-        LEFT + WIDTH
-    ));
+    line(
+        out,
+        format_args!(
+            "<path class=\"axis\" fill=\"none\" d=\"M{LEFT} {TOP}V{bottom}H{}V{TOP}\"/>",
+            LEFT + WIDTH
+        ),
+    );
     for decade in 0..=decades as u32 {
         let count = 10f64.powi(decade as i32);
         let y = bottom - HEIGHT * share(count) + 4.0;
-        line(out, format_args!("<text x=\"{}\" y=\"{y:.1}\" text-anchor=\"end\">{count:.0}</text>", LEFT - 6.0));
+        line(
+            out,
+            format_args!("<text x=\"{}\" y=\"{y:.1}\" text-anchor=\"end\">{count:.0}</text>", LEFT - 6.0),
+        );
     }
     for tenth in 0..=4 {
         let y = bottom - HEIGHT * f64::from(tenth) / 4.0 + 4.0;
         line(out, format_args!("<text x=\"{}\" y=\"{y:.1}\">{} %</text>", LEFT + WIDTH + 6.0, tenth * 25));
     }
-    for step in (0..=20).map(|step| f64::from(step) * 0.05).filter(|&at| at >= floor - 1e-9 && at <= end + 1e-9) {
-        line(out, format_args!(
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{step:.2}</text>",
-            x(step),
-            bottom + 18.0
-        ));
+    for step in
+        (0..=20).map(|step| f64::from(step) * 0.05).filter(|&at| at >= floor - 1e-9 && at <= end + 1e-9)
+    {
+        line(
+            out,
+            format_args!(
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{step:.2}</text>",
+                x(step),
+                bottom + 18.0
+            ),
+        );
     }
-    line(out, format_args!(
-        "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">similarity score (pale: estimated from a sample)</text>",
-        LEFT + WIDTH / 2.0,
-        bottom + 40.0
-    ));
+    line(
+        out,
+        format_args!(
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">similarity score (pale: estimated from a sample)</text>",
+            LEFT + WIDTH / 2.0,
+            bottom + 40.0
+        ),
+    );
 }
 
 /// The legend, the run's threshold and the suggested one.
@@ -125,9 +142,11 @@ mod tests {
             for count in [0.0, 1.0, 1e15] {
                 let counts = vec![count; bins.edges().len()];
                 let advice: Advice = advise(&bins, &counts, &Default::default(), false);
-                let histogram = Histogram { datasets: [0, 1], counts, exact_from: threshold, sampled_share: 0.1 };
+                let histogram =
+                    Histogram { datasets: [0, 1], counts, exact_from: threshold, sampled_share: 0.1 };
                 let floor = bins.floor();
-                let scores = Scores { threshold, floor, bin_width: 0.01, histograms: vec![histogram], advice };
+                let scores =
+                    Scores { threshold, floor, bin_width: 0.01, histograms: vec![histogram], advice };
                 let svg = svg(&scores);
                 let bars = svg.matches("class=\"exact\"").count() + svg.matches("class=\"sampled\"").count();
                 assert_eq!(bars, bins.edges().len());

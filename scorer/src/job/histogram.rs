@@ -67,7 +67,8 @@ async fn combine(work: &Work) -> Result<Option<Scores>, Failure> {
         let Some(scores) = read_json_of::<ShardScores>(&work.store, &key, MAX_BYTES).await? else {
             return Ok(None);
         };
-        check(&scores, work, datasets.len(), bins.edges().len()).map_err(|why| failure::corrupt(&key, why))?;
+        check(&scores, work, datasets.len(), bins.edges().len())
+            .map_err(|why| failure::corrupt(&key, why))?;
         match &mut total {
             None => total = Some(scores),
             Some(total) => total.add(&scores),
@@ -81,7 +82,10 @@ fn check(scores: &ShardScores, work: &Work, pairs: usize, bins: usize) -> Result
         return Err("it is of another run, or of another version");
     }
     let lengths = scores.exact.iter().map(Vec::len).chain(scores.sampled.iter().flat_map(Sampled::lengths));
-    if scores.exact.len() != pairs || scores.sampled.len() != pairs || lengths.into_iter().any(|length| length != bins) {
+    if scores.exact.len() != pairs
+        || scores.sampled.len() != pairs
+        || lengths.into_iter().any(|length| length != bins)
+    {
         return Err("it does not have the histograms of this run");
     }
     Ok(())

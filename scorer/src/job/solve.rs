@@ -50,7 +50,7 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
         scoring_seconds: manifests.iter().map(|manifest| manifest.seconds).sum(),
         solving_seconds: start.elapsed().as_secs_f64(),
         results,
-        scores: histogram::finish(work).await?,
+        scores: histogram::finish(work).await?.map(Box::new),
     };
     write_json(&work.store, &work.summary_key(), &summary).await?;
     work.store.delete(&work.seed_key()).await?;

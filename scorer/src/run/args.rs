@@ -76,6 +76,10 @@ pub struct PlaceArgs {
     #[arg(long, short)]
     pub force: bool,
 
+    /// Also write how similar the records are, for `scorer advise` [JSON]
+    #[arg(long, value_name = "FILE")]
+    pub scores: Option<PathBuf>,
+
     /// Folder for temporary files, about as large as the encodings and the pairs [default: the system's]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

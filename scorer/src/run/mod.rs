@@ -2,6 +2,7 @@
 //!
 //! A store in a temporary directory takes the place of the bucket; ingest, scoring and solving are those of the Jobs.
 
+mod advise;
 mod args;
 mod data;
 mod output;
@@ -18,6 +19,7 @@ use scorer::plan::{FORMAT_VERSION, PartyInput, RunPlan};
 use scorer::store::Store;
 use scorer::summary::RunSummary;
 
+pub use advise::{AdviseArgs, advise};
 use args::PlaceArgs;
 pub use args::{DeduplicateArgs, RunArgs};
 use output::Destination;
@@ -58,6 +60,9 @@ async fn link_unless_interrupted(request: &Request, place: &PlaceArgs) -> Result
 async fn link(request: &Request, place: &PlaceArgs, state: &Arc<JobState>) -> Result<()> {
     let start = Instant::now();
     let destination = Destination::new(place, &request.name, request.result_type)?;
+    if let Some(file) = place.scores.as_deref().filter(|file| file.exists() && !place.force) {
+        bail!("{} exists already; give another --scores, or --force to overwrite it", file.display());
+    }
     let folder = match &place.data_dir {
         Some(parent) => tempfile::Builder::new().prefix("linkage-").tempdir_in(parent),
         None => tempfile::Builder::new().prefix("linkage-").tempdir(),
@@ -76,7 +81,13 @@ async fn link(request: &Request, place: &PlaceArgs, state: &Arc<JobState>) -> Re
     let summary = score_and_solve(&work).await?;
     drop(display);
     let files = destination.write(&store, &summary).await?;
+    if let Some(file) = &place.scores {
+        advise::save(&store, &summary, file).await?;
+    }
     output::print_summary(request, &summary, &files, start.elapsed());
+    if let Some(scores) = &summary.scores {
+        advise::print(request.threshold, &scores.advice);
+    }
     Ok(())
 }
 

@@ -27,8 +27,10 @@ fn where_the_model_holds_the_estimates_are_right() {
     let (bins, counts, neighbours) = predicted(1e6, 0.5);
     let advice = advise(&bins, &counts, &neighbours, false);
     assert_eq!(advice.reason, None);
-    let at = |threshold: f64| *advice.estimates.iter().find(|estimate| estimate.threshold == threshold).unwrap();
-    for (threshold, precision, recall) in [(0.75, 0.8065, 0.9259), (0.8, 0.9907, 0.7407), (0.9, 1.0, 0.3704)] {
+    let at =
+        |threshold: f64| *advice.estimates.iter().find(|estimate| estimate.threshold == threshold).unwrap();
+    for (threshold, precision, recall) in [(0.75, 0.8065, 0.9259), (0.8, 0.9907, 0.7407), (0.9, 1.0, 0.3704)]
+    {
         let estimate = at(threshold);
         assert!((estimate.precision - precision).abs() < 0.01, "{estimate:?}");
         // of the matches from the lowest usable edge on, .73: a tenth is below and not seen

@@ -2,7 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{add, pairs_of_parties};
 use crate::advice::{Bins, Histogram, Neighbours};
-use crate::engine::{Blocks, EncodingSource, Encodings, Error, FileEncodings, Linkage, Meter, PairSink, Shard, Threshold, dice};
+use crate::engine::{
+    Blocks, EncodingSource, Encodings, Error, FileEncodings, Linkage, Meter, PairSink, Shard, Threshold, dice,
+};
 use crate::pairs::{self, Pair};
 
 /// So many comparisons cost next to nothing, whatever the run: a twentieth of a second.
@@ -87,7 +89,8 @@ impl Sampled {
         // within one party's data each pair is met at both of its records
         let scale = if self.records == 0 { 0.0 } else { 1.0 / share / if within { 2.0 } else { 1.0 } };
         let first_exact = bins.first_exact();
-        let below = self.pairs[..first_exact].iter().map(|&count| (count as f64 * scale * 10.0).round() / 10.0);
+        let below =
+            self.pairs[..first_exact].iter().map(|&count| (count as f64 * scale * 10.0).round() / 10.0);
         let counts = below.chain(exact[first_exact..].iter().map(|&count| count as f64)).collect();
         // of all records, nothing is estimated
         let all = self.records == rows;
@@ -108,15 +111,17 @@ pub(in crate::job) fn sample(
     let pairs = pairs_of_parties(sources.len());
     for datasets in &pairs {
         let [first, second] = datasets.map(|dataset| dataset as usize);
-        let (drawn, other) =
-            if sources[first].records() <= sources[second].records() { (first, second) } else { (second, first) };
+        let (drawn, other) = if sources[first].records() <= sources[second].records() {
+            (first, second)
+        } else {
+            (second, first)
+        };
         let sizes = [drawn, other].map(|dataset| u64::from(sources[dataset].records()));
         let size = match blocks {
             None => sample_size(sizes, pairs.len() as u64),
             Some(blocks) => sample_size_in_blocks(sizes[0], blocks.comparisons()),
         };
-        let records: Vec<u32> =
-            draw(sizes[0], size).skip(shard as usize).step_by(shards as usize).collect();
+        let records: Vec<u32> = draw(sizes[0], size).skip(shard as usize).step_by(shards as usize).collect();
         let mut sampled = Sampled::new(bins.edges().len());
         for records in records.chunks(HELD) {
             let counts = match blocks {

@@ -30,8 +30,9 @@ fn plainly(datasets: &[Vec<u64>], blocks: Option<&[Vec<u8>]>, bins: &Bins) -> Ve
         for (row, a) in datasets[drawn].iter().enumerate() {
             let mut counts = vec![0; bins.edges().len()];
             for (column, b) in datasets[other].iter().enumerate() {
-                let apart = blocks.is_some_and(|of| of[drawn][row] & of[other][column] == 0);
-                if !apart && !(drawn == other && row == column) && let Some(bin) = bins.of_score(dice(&[*a], &[*b])) {
+                let itself = drawn == other && row == column;
+                let apart = itself || blocks.is_some_and(|of| of[drawn][row] & of[other][column] == 0);
+                if !apart && let Some(bin) = bins.of_score(dice(&[*a], &[*b])) {
                     counts[bin] += 1;
                 }
             }
@@ -44,7 +45,8 @@ fn plainly(datasets: &[Vec<u64>], blocks: Option<&[Vec<u8>]>, bins: &Bins) -> Ve
 
 /// Words that differ in a few bits only, so that scores are high.
 fn word() -> impl Strategy<Value = u64> {
-    prop::collection::vec(0..64u32, 0..24).prop_map(|zeros| zeros.iter().fold(u64::MAX, |word, at| word & !(1 << at)))
+    prop::collection::vec(0..64u32, 0..24)
+        .prop_map(|zeros| zeros.iter().fold(u64::MAX, |word, at| word & !(1 << at)))
 }
 
 proptest! {
