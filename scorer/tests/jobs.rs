@@ -189,6 +189,36 @@ fn shards_are_scored_one_by_one_and_solved_together() {
 }
 
 #[test]
+fn what_the_shards_have_counted_is_checked_and_may_be_missing() {
+    let cluster = Cluster::new();
+    let plan = run_plan(&cluster.contributions(), "groups", 2);
+    for shard in ["0", "1"] {
+        assert_eq!(job(&["score", "--shard", shard], cluster.store(), &plan).code, Some(0));
+    }
+    let counted = cluster.store().join("runs/r/pairs/1.scores.json");
+    let good = std::fs::read_to_string(&counted).unwrap();
+    for bad in ["{", "{}", &good.replace("\"shards\":2", "\"shards\":3"), &good.replacen("[0,", "[", 1)] {
+        std::fs::write(&counted, bad).unwrap();
+        let ended = job(&["solve"], cluster.store(), &plan);
+        assert_eq!((ended.code, &ended.message["reason"]), (Some(3), &json!("CorruptObject")), "{bad}");
+        assert!(ended.message["message"].as_str().unwrap().contains("pairs/1.scores.json"), "{bad}");
+        assert!(!cluster.has("runs/r/summary.json"));
+    }
+    std::fs::write(&counted, good).unwrap();
+    let summary = job(&["solve"], cluster.store(), &plan).message;
+    assert_eq!(summary["scores"]["key"], "runs/r/scores.json");
+    let counts = cluster.json("runs/r/scores.json")["histograms"][0]["counts"].clone();
+    assert_eq!(summary["scores"]["counts"], counts);
+    let at_or_above: f64 = counts.as_array().unwrap()[20..].iter().map(|count| count.as_f64().unwrap()).sum();
+    assert_eq!(at_or_above, 948.0);
+
+    std::fs::remove_file(counted).unwrap();
+    std::fs::remove_file(cluster.store().join("runs/r/summary.json")).unwrap();
+    let without = job(&["solve"], cluster.store(), &plan);
+    assert_eq!((without.code, without.message.get("scores")), (Some(0), None), "{}", without.log);
+}
+
+#[test]
 fn a_retried_pod_draws_the_same_permutations_and_the_seed_does_not_stay() {
     let cluster = Cluster::new();
     let plan = run_plan(&cluster.contributions(), "permutations", 1);

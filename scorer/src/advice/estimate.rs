@@ -4,8 +4,8 @@ use super::document::{Advice, Estimate, METHOD, Suggestion, rounded};
 use super::neighbours::{Fit, fit};
 use super::{Bins, Neighbours};
 
-/// With more neighbours by chance than this a record, they hide its match.
-const MOST_OTHERS: f64 = 0.5;
+/// With more neighbours by chance than this a record, they begin to hide its match: the estimated matches spread.
+const MOST_OTHERS: f64 = 0.25;
 /// With fewer matches among the sampled records than this, all figures would be chance.
 const FEWEST_MATCHES: f64 = 30.0;
 
@@ -152,7 +152,7 @@ fn suggest(bins: &Bins, estimates: &[Estimate]) -> Option<Suggestion> {
     let asked = bins.edges()[bins.first_exact()];
     let mut reason = "the best balance of estimated precision and recall (highest F1)".to_owned();
     if best.threshold < asked {
-        reason += "; it is below this run's threshold, so that part of it is estimated from a sample";
+        reason += "; it is below this run's threshold, so that some of its pairs are not among this run's";
     }
     let Estimate { threshold, precision, recall, .. } = *best;
     Some(Suggestion { threshold, precision, recall, reason })

@@ -8,7 +8,7 @@ use super::{Estimate, Scores};
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 64.0;
-const TOP: f64 = 48.0;
+const TOP: f64 = 64.0;
 const STYLE: &str = "text{font:12px sans-serif;fill:#333}.exact{fill:#4878a8}.sampled{fill:#a9c4de}\
                      .precision,.recall{fill:none;stroke-width:2}.precision{stroke:#b5442e}.recall{stroke:#2b7a3d}\
                      .axis{stroke:#999;stroke-width:1}.threshold{stroke:#333;stroke-dasharray:4 3}";
@@ -118,7 +118,7 @@ fn marks(out: &mut String, scores: &Scores, x: &dyn Fn(f64) -> f64) {
         mark(suggestion.threshold, "suggested", TOP - 22.0);
     }
     line(out, format_args!("<text x=\"{LEFT}\" y=\"16\">pairs (bars), estimated</text>"));
-    for (class, at) in [("precision", 136.0), ("recall", 224.0)] {
+    for (class, at) in [("precision", 160.0), ("recall", 256.0)] {
         let left = LEFT + at;
         line(out, format_args!("<path class=\"{class}\" d=\"M{left} 12h20\"/>"));
         line(out, format_args!("<text x=\"{}\" y=\"16\">{class}</text>", left + 24.0));

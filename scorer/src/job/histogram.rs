@@ -7,13 +7,17 @@
 mod counting;
 mod sample;
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
 pub(super) use counting::Counting;
-pub(super) use sample::{Sampled, sample};
+use sample::{Sampled, sample};
 
+use super::inputs::Inputs;
 use super::{Work, failure, read_json_of, write_json};
 use crate::advice::{Bins, Histogram, Neighbours, Scores, ScoresSummary, advise};
+use crate::engine::Error;
 use crate::plan::FORMAT_VERSION;
 use crate::summary::Failure;
 
@@ -34,10 +38,21 @@ pub(super) struct ShardScores {
     sampled: Vec<Sampled>,
 }
 
-impl ShardScores {
-    pub(super) fn new(work: &Work, exact: Vec<Vec<u64>>, sampled: Vec<Sampled>) -> Self {
-        Self { version: FORMAT_VERSION, shards: work.plan.shards, exact, sampled }
-    }
+/// Compares this shard's part of the sample, and puts it beside what was counted exactly. Uses so many bytes of memory for
+/// encodings.
+pub(super) fn of_shard(
+    work: &Work,
+    shard: u32,
+    inputs: &Inputs,
+    bins: &Bins,
+    exact: Vec<Vec<u64>>,
+    memory: usize,
+) -> Result<ShardScores, Error> {
+    let (start, shards) = (Instant::now(), work.plan.shards);
+    let sampled = sample(&inputs.encodings, inputs.blocks.as_ref(), bins, (shard, shards), memory)?;
+    let seconds = start.elapsed().as_secs_f64();
+    tracing::info!(run = work.plan.run, shard, seconds, "compared a sample for the histogram");
+    Ok(ShardScores { version: FORMAT_VERSION, shards, exact, sampled })
 }
 
 /// Stores what a shard has counted, before its manifest.

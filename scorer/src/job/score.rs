@@ -90,15 +90,9 @@ fn compare(
     let bins = Bins::of_threshold(plan.threshold);
     let mut counting = Counting::new(&mut sorter, &bins, sources.len());
     let outcome = linkage.run(&work.state.meter, &mut counting)?;
-    let scores = match counting.finish() {
-        None => None,
-        Some(exact) => {
-            let part = (shard, plan.shards);
-            let sampled =
-                histogram::sample(&inputs.encodings, inputs.blocks.as_ref(), &bins, part, shares.encodings)?;
-            Some(ShardScores::new(work, exact, sampled))
-        }
-    };
+    let exact = counting.finish();
+    let scores = exact.map(|exact| histogram::of_shard(work, shard, inputs, &bins, exact, shares.encodings));
+    let scores = scores.transpose()?;
     let mut pairs = PairWriter::new(BufWriter::with_capacity(WRITE_BYTES, writer))?;
     for pair in sorter.finish().map_err(in_scratch)? {
         pairs.write(&pair.map_err(in_scratch)?)?;
