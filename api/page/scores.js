@@ -4,8 +4,8 @@ import { Problem } from "./service.js";
 import { drawChart } from "./chart.js";
 import { count, element, say, share, show, the } from "./words.js";
 
-/** The same threshold, in floating-point numbers. */
-const NEAR = 1e-9;
+/** The same score, in floating-point numbers that are rounded as below; bins are far wider. */
+const NEAR = 1e-6;
 /** How wide the thumb of a slider is, in pixels, in most browsers. */
 const THUMB = 16;
 
