@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
@@ -101,11 +101,7 @@ pub struct ThresholdSuggestion {
             description = "The run is not complete, or of a version that recorded no histograms"),
         (status = 500, body = Problem, content_type = "application/problem+json",
             description = "The run has failed; or the service failed")))]
-pub async fn download(
-    State(app): State<Arc<App>>,
-    token: Token,
-    Path(path): Path<RunPath>,
-) -> Result<Response, Error> {
+pub async fn download(State(app): State<Arc<App>>, token: Token, path: RunPath) -> Result<Response, Error> {
     let project = app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)?;
     let run = app.cluster.run(&project, &path.run_id).await?.ok_or(Error::Forbidden)?;
     match run_status::state(&run) {

@@ -206,8 +206,8 @@ fn what_the_shards_have_counted_is_checked_and_may_be_missing() {
     }
     std::fs::write(&counted, good).unwrap();
     let summary = job(&["solve"], cluster.store(), &plan).message;
-    assert_eq!(summary["scores"]["key"], "runs/r/scores.json");
-    let counts = cluster.json("runs/r/scores.json")["histograms"][0]["counts"].clone();
+    assert_eq!(summary["scores"]["key"], "runs/r/result/scores.json");
+    let counts = cluster.json("runs/r/result/scores.json")["histograms"][0]["counts"].clone();
     assert_eq!(summary["scores"]["counts"], counts);
     let at_or_above: f64 = counts.as_array().unwrap()[20..].iter().map(|count| count.as_f64().unwrap()).sum();
     assert_eq!(at_or_above, 948.0);

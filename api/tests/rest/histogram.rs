@@ -13,7 +13,7 @@ async fn project_with_run(service: &Service, result_type: &str) -> (Created, Str
 }
 
 fn complete(service: &Service, run: &str, scores: Option<&Value>) {
-    let key = format!("runs/{run}/scores.json");
+    let key = format!("runs/{run}/result/scores.json");
     if let Some(scores) = scores {
         let file = service.store.path().join(&key);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();

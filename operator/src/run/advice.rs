@@ -56,7 +56,7 @@ mod tests {
         };
         let advice = Advice { estimates: (60..100).map(estimate).collect(), ..Advice::default() };
         let summary = ScoresSummary {
-            key: "runs/1/scores.json".into(),
+            key: "runs/1/result/scores.json".into(),
             floor: 0.6,
             bin_width: 0.01,
             exact_from: 0.83,

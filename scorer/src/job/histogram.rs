@@ -67,7 +67,7 @@ fn key(work: &Work, shard: u32) -> String {
 /// Stores the scores of the whole run, and gives them back in short. None where the shards have counted nothing.
 pub(super) async fn finish(work: &Work) -> Result<Option<ScoresSummary>, Failure> {
     let Some(scores) = combine(work).await? else { return Ok(None) };
-    let key = work.key("scores.json");
+    let key = work.key("result/scores.json");
     write_json(&work.store, &key, &scores).await?;
     Ok(Some(scores.summary(key)))
 }

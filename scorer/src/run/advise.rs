@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 64 << 20;
 /// Tells what to expect of thresholds: pairs, precision and recall, as estimated from the scores of a run
 ///
 /// SCORES is what `scorer run --scores FILE` has written, what the REST service answers at .../runs/RUN/histogram, or the
-/// object scores.json of a run in the store; or a folder with a scores.json. Nothing is linked anew: a threshold is
+/// object result/scores.json of a run in the store; or a folder with a scores.json. Nothing is linked anew: a threshold is
 /// suggested, and the next run is yours to start.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]

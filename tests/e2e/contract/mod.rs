@@ -13,7 +13,6 @@ use anyhow::Context;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tests::rest::Rest;
 use tests::{Installation, Story, data};
 
 #[tokio::test]

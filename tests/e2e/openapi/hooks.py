@@ -42,6 +42,7 @@ RULES = {
     "create_project": "more than 2 are possible with result_type groups only",
     "upload_json": "indices must run from 0 without gaps|there are blocks of record|is not in the store"
     "|a block id must be a string or an integer, not a fraction",
+    "run_result": "ends before this range begins",
     "upload_binary": "the data ends after|the data is longer than",
 }
 # Answered with 500 by contract.
