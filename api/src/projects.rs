@@ -415,10 +415,12 @@ mod tests {
         let mut project =
             resource(json!({"schema": {"a": 1}, "result_type": "groups", "name": "n"})).unwrap();
         let before = serde_json::to_value(description(&project, &ReadRight::Result)).unwrap();
+        let waiting = |name| json!({"name": name, "state": "waiting"});
         let expected = json!({
             "project_id": project.metadata.name, "name": "n", "notes": "", "schema": {"a": 1},
             "result_type": "groups", "number_parties": 2, "parties_contributed": 0, "error": false,
-            "uses_blocking": false
+            "uses_blocking": false,
+            "parties": [waiting("party-1"), waiting("party-2")]
         });
         assert_eq!(before, expected);
         let party = |name: &str, state| PartyStatus {
