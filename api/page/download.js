@@ -3,13 +3,7 @@
 import { Problem, Unreachable } from "./service.js";
 import { element, name, show, size, the } from "./words.js";
 
-/** Media type, extension, and what people call it. */
-const FORMATS = [
-  ["application/json", "json", "JSON"],
-  ["text/csv", "csv", "CSV, for spreadsheets"],
-  ["application/x-ndjson", "ndjson", "JSON, one document a line (NDJSON)"],
-  ["application/vnd.apache.parquet", "parquet", "Parquet, for data science"],
-];
+const TYPE = "application/json";
 /** Bytes from which on people are asked whether they want that in memory. */
 const LARGE = 500_000_000;
 
@@ -51,7 +45,6 @@ export class Downloads {
     const [kind, explained] = KINDS[permutations ? (all ? "mask" : "permutation") : project.result_type];
     this.#run = run;
     this.#stem = [kind, ...[project.project_id, run].map((id) => name(id).replace("…", ""))].join("-");
-    the("format").replaceChildren(...FORMATS.map(([type, , title]) => element("option", { value: type }, title)));
     the("result").hidden = false;
     show(the("result-kind"), explained);
     for (const part of ["download-text", "download-problem"]) show(the(part), null);
@@ -72,7 +65,7 @@ export class Downloads {
     say("Asking for the result …");
     the("download-cancel").hidden = false;
     try {
-      const response = await this.#service.result(this.#run, the("format").value, aborter.signal);
+      const response = await this.#service.result(this.#run, TYPE, aborter.signal);
       const saved = await this.#save(response, aborter.signal);
       say(saved);
     } catch (error) {
@@ -90,18 +83,14 @@ export class Downloads {
 
   /** @param {Response} response @param {AbortSignal} signal */
   async #save(response, signal) {
-    const type = (response.headers.get("Content-Type") ?? "").split(";")[0].trim();
-    const format = FORMATS.find(([known]) => known === type) ?? FORMATS[0];
-    const file = `${this.#stem}.${format[1]}`;
+    const file = `${this.#stem}.json`;
     const bytes = Number(response.headers.get("Content-Length") ?? Number.NaN);
-    const asked = the("format").value;
-    const other = type === asked ? "" : ` The service has this result as ${format[2]} only.`;
-    const place = await chooseFile(file, format);
+    const place = await chooseFile(file);
     if (place === null && bytes > LARGE) await this.#ask(bytes, signal);
     const counted = response.body.pipeThrough(counting(bytes));
-    if (place === null) await saveByMemory(file, type, counted);
+    if (place === null) await saveByMemory(file, TYPE, counted);
     else await counted.pipeTo(await place.createWritable(), { signal });
-    return `Downloaded: ${place?.name ?? file}${Number.isFinite(bytes) ? `, ${size(bytes)}` : ""}.${other}`;
+    return `Downloaded: ${place?.name ?? file}${Number.isFinite(bytes) ? `, ${size(bytes)}` : ""}.`;
   }
 
   #ask(bytes, signal) {
@@ -119,9 +108,9 @@ export class Downloads {
 }
 
 /** Where to write to; null where the browser has no way to let people choose. */
-async function chooseFile(suggestedName, [type, extension, description]) {
+async function chooseFile(suggestedName) {
   if (!("showSaveFilePicker" in window)) return null;
-  const types = [{ description, accept: { [type]: [`.${extension}`] } }];
+  const types = [{ description: "JSON", accept: { [TYPE]: [".json"] } }];
   try {
     return await /** @type {any} */ (window).showSaveFilePicker({ suggestedName, types });
   } catch (error) {

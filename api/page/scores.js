@@ -124,7 +124,7 @@ export class ScoresView {
     the("suggestion").hidden = !suggestion;
     if (!suggestion) return;
     say(the("suggestion-text"), `Suggestion: ${suggestion.threshold}, with an estimated precision of `
-      + `${share(suggestion.precision)} and a recall of ${share(suggestion.recall)}. ${suggestion.reason}`);
+      + `${share(suggestion.precision)} and a recall of ${share(suggestion.recall)}: ${suggestion.reason}`);
   }
 
   #suggest() {

@@ -182,9 +182,7 @@ async fn the_slider_counts(browser: &Browser, document: &Value) -> Story {
 }
 
 async fn the_result_is_downloaded(browser: &Browser, rest: &Rest, project: &Project, run: &str) -> Story {
-    browser.tab_to("format").await?;
-    browser.press(key::TAB).await?;
-    assert_eq!(browser.value("document.activeElement.id").await?, "download");
+    browser.tab_to("download").await?;
     browser.press(key::ENTER).await?;
     let (name, content) = browser.downloaded().await?;
     browser.wait_text("download-text", &format!("Downloaded: {name}")).await?;
