@@ -56,7 +56,7 @@ fn every_party_is_listed_from_the_start() {
 #[test]
 fn a_key_that_cannot_be_used_is_said_at_once() {
     let mut view = view(json!({}));
-    let n = "A".repeat(171) + &"_".repeat(171);
+    let n = "A".repeat(171) + &"_".repeat(170) + "w";
     view.project.spec.paillier_public_key =
         serde_json::from_value(json!({"kty": "DAJ", "alg": "PAI-GN1", "n": n})).unwrap();
     let condition = decided(&view).status.conditions[0].clone();

@@ -254,7 +254,7 @@ fn a_finished_run_is_deleted_when_its_time_is_over() {
 #[test]
 fn a_key_that_cannot_be_used_fails_the_run() {
     let mut project = project(["Waiting", "Waiting"]);
-    let n = "A".repeat(171) + &"_".repeat(171);
+    let n = "A".repeat(171) + &"_".repeat(170) + "w";
     project.spec.paillier_public_key =
         serde_json::from_value(json!({"kty": "DAJ", "alg": "PAI-GN1", "n": n})).unwrap();
     let decision = decided(&RunView { project: Some(project), ..view() });
