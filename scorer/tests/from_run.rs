@@ -58,7 +58,7 @@ impl Cluster {
         ended.message
     }
 
-    fn from_run(&self, run: &str, threshold: f64, shards: u32, earlier: &str) -> Ended {
+    fn reuse(&self, run: &str, threshold: f64, shards: u32, earlier: &str) -> Ended {
         let mut plan = self.plan(run, threshold, shards);
         plan["pairsFrom"] = json!({"run": earlier, "output": format!("runs/{earlier}/")});
         job(&["solve"], self.store(), &plan)
@@ -82,7 +82,7 @@ fn finds_what_scoring_anew_finds_also_when_the_earlier_runs_are_gone() {
         let anew = format!("anew-{threshold}");
         let expected = cluster.scored(&anew, threshold, 1);
         let again = format!("again-{threshold}");
-        let ended = cluster.from_run(&again, threshold, 3, &before);
+        let ended = cluster.reuse(&again, threshold, 3, &before);
         assert_eq!(ended.code, Some(0), "{}", ended.log);
         assert!(cluster.result(&again) == cluster.result(&anew), "{threshold}");
         assert_eq!(ended.message["pairs"], expected["pairs"]);
@@ -102,7 +102,7 @@ fn is_the_very_threshold_kept_and_its_neighbour_not() {
     for threshold in [score.next_down(), score, score.next_up()] {
         let (anew, again) = (format!("anew-{threshold:e}"), format!("again-{threshold:e}"));
         cluster.scored(&anew, threshold, 1);
-        assert_eq!(cluster.from_run(&again, threshold, 1, "first").code, Some(0));
+        assert_eq!(cluster.reuse(&again, threshold, 1, "first").code, Some(0));
         assert!(cluster.result(&again) == cluster.result(&anew), "{threshold}");
     }
 }
@@ -111,13 +111,13 @@ fn is_the_very_threshold_kept_and_its_neighbour_not() {
 fn a_retried_pod_goes_on_where_it_was() {
     let cluster = Cluster::new();
     cluster.scored("first", 0.6, 3);
-    assert_eq!(cluster.from_run("second", 0.8, 3, "first").code, Some(0));
+    assert_eq!(cluster.reuse("second", 0.8, 3, "first").code, Some(0));
     let result = cluster.result("second");
     std::fs::remove_file(cluster.path("runs/second/summary.json")).unwrap();
     std::fs::remove_file(cluster.path("runs/second/pairs/1.json")).unwrap();
     // shards that have been taken over are not needed again
     std::fs::remove_file(cluster.path("runs/first/pairs/0.pairs")).unwrap();
-    let ended = cluster.from_run("second", 0.8, 3, "first");
+    let ended = cluster.reuse("second", 0.8, 3, "first");
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(cluster.result("second") == result);
 }
@@ -132,7 +132,7 @@ fn pairs_that_are_not_what_was_scored_are_not_handed_on() {
     let mut flipped = original.clone();
     *flipped.last_mut().unwrap() ^= 1;
     let refused = |what: &str| {
-        let ended = cluster.from_run("second", 0.95, 2, "first");
+        let ended = cluster.reuse("second", 0.95, 2, "first");
         let told = (ended.code, &ended.message["reason"]);
         assert_eq!(told, (Some(3), &json!("CorruptObject")), "{what}: {}", ended.log);
         assert!(!cluster.path("runs/second/pairs/1.json").exists(), "{what}");
