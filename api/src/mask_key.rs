@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::error::Error;
+use crate::text;
 
 /// Most characters of a key's name, and most uses of it, as the resource allows them.
 const MAX_KID: usize = 1024;
@@ -37,16 +38,17 @@ pub struct PaillierKey {
 #[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
 pub struct PaillierContext {
     /// 2.
-    #[schema(minimum = 2, maximum = 2)]
-    base: u8,
+    #[serde(deserialize_with = "text::whole_number")]
+    #[schema(value_type = u8, minimum = 2, maximum = 2)]
+    base: Option<i64>,
     /// True.
     #[schema(example = true)]
     encoded: bool,
 }
 
 impl From<PaillierPublicKey> for PaillierKey {
-    fn from(PaillierPublicKey { kty, alg, n, key_ops, kid }: PaillierPublicKey) -> Self {
-        Self { kty, alg, n, key_ops, kid }
+    fn from(PaillierPublicKey { kty, alg, modulus, key_ops, kid }: PaillierPublicKey) -> Self {
+        Self { kty, alg, n: modulus, key_ops, kid }
     }
 }
 
@@ -60,7 +62,7 @@ pub fn resource(
     permutes: bool,
 ) -> Result<Option<PaillierPublicKey>, Error> {
     let refuse = |why: &str| Err(Error::Invalid(why.to_owned()));
-    if context.as_ref().is_some_and(|context| *context != PaillierContext { base: 2, encoded: true }) {
+    if context.as_ref().is_some_and(|context| *context != PaillierContext { base: Some(2), encoded: true }) {
         return refuse("paillier_context can only be {\"base\": 2, \"encoded\": true}; leave it out");
     }
     let Some(PaillierKey { kty, alg, n, key_ops, kid }) = key else {
@@ -76,7 +78,7 @@ pub fn resource(
     if kid.as_ref().is_some_and(|kid| kid.chars().count() > MAX_KID) || key_ops.len() > MAX_KEY_OPS {
         return refuse("public_key: kid or key_ops is too long");
     }
-    Ok(Some(PaillierPublicKey { kty, alg, n, key_ops, kid }))
+    Ok(Some(PaillierPublicKey { kty, alg, modulus: n, key_ops, kid }))
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ pub struct LinkageProjectSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
 
-    /// For Permutations: a Paillier public key of at least 2048 bits, as `pheutil extract` of PyPI's `phe` writes it.
+    /// For Permutations: a Paillier public key of at least 2048 bits, as `pheutil extract` of PyPI's `phe` writes it, its `n` as `modulus`.
     /// Runs then hand out the mask encrypted under it, to the parties too, and only who has the private key can read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paillier_public_key: Option<PaillierPublicKey>,
@@ -184,7 +184,8 @@ pub struct Encoding {
     pub schema: Map<String, Value>,
 }
 
-/// A Paillier public key: a JSON Web Key as PyPI's `phe` writes it, with its names.
+/// A Paillier public key: a JSON Web Key as PyPI's `phe` writes it, with its names but for `n`, which is no text but a
+/// truth value where YAML is read as of version 1.1, as Kubernetes does.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(cel)]
 pub struct PaillierPublicKey {
@@ -196,11 +197,11 @@ pub struct PaillierPublicKey {
     #[x_kube(validation = Rule::new("self == 'PAI-GN1'").message("paillierPublicKey.alg must be PAI-GN1"))]
     pub alg: String,
 
-    /// The modulus, in base64url.
+    /// The modulus, in base64url: `n` of the JSON Web Key.
     #[schemars(length(min = 1, max = 1400))]
     #[x_kube(validation = Rule::new("size(self) >= 342")
-        .message("paillierPublicKey.n has fewer than 2048 bits; make a longer key"))]
-    pub n: String,
+        .message("paillierPublicKey.modulus has fewer than 2048 bits; make a longer key"))]
+    pub modulus: String,
 
     /// `encrypt`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -11,7 +11,7 @@ fn project(spec: &str) -> String {
 
 /// A Paillier public key whose modulus has so many characters.
 fn key(characters: usize) -> String {
-    format!("kty: DAJ, alg: PAI-GN1, key_ops: [encrypt], n: {}", "_".repeat(characters))
+    format!("kty: DAJ, alg: PAI-GN1, key_ops: [encrypt], modulus: {}", "_".repeat(characters))
 }
 
 fn run(spec: &str) -> String {

@@ -58,7 +58,7 @@ fn a_key_that_cannot_be_used_is_said_at_once() {
     let mut view = view(json!({}));
     let n = "A".repeat(171) + &"_".repeat(170) + "w";
     view.project.spec.paillier_public_key =
-        serde_json::from_value(json!({"kty": "DAJ", "alg": "PAI-GN1", "n": n})).unwrap();
+        serde_json::from_value(json!({"kty": "DAJ", "alg": "PAI-GN1", "modulus": n})).unwrap();
     let condition = decided(&view).status.conditions[0].clone();
     assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "InvalidPublicKey"));
     assert!(condition.message.contains("at least 2048"), "{}", condition.message);

@@ -6,6 +6,6 @@ use scorer::paillier::PublicKey;
 /// Why `spec.paillierPublicKey` cannot be used; none if it can, or there is none.
 pub fn refusal(spec: &LinkageProjectSpec) -> Option<String> {
     let key = spec.paillier_public_key.as_ref()?;
-    let error = PublicKey::new(&key.kty, &key.alg, &key.n).err()?;
+    let error = PublicKey::new(&key.kty, &key.alg, &key.modulus).err()?;
     Some(format!("spec.paillierPublicKey cannot be used: {error}; create a new project with another key"))
 }

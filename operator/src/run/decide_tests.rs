@@ -256,7 +256,7 @@ fn a_key_that_cannot_be_used_fails_the_run() {
     let mut project = project(["Waiting", "Waiting"]);
     let n = "A".repeat(171) + &"_".repeat(170) + "w";
     project.spec.paillier_public_key =
-        serde_json::from_value(json!({"kty": "DAJ", "alg": "PAI-GN1", "n": n})).unwrap();
+        serde_json::from_value(json!({"kty": "DAJ", "alg": "PAI-GN1", "modulus": n})).unwrap();
     let decision = decided(&RunView { project: Some(project), ..view() });
     assert_eq!((decision.action, reason(&decision)), (Action::None, "InvalidInput"));
     let message = decision.status.message.unwrap();

@@ -92,7 +92,7 @@ pub(super) fn plan(
         output: prefix(run),
         shards,
         memory_limit_bytes,
-        mask_key: project.spec.paillier_public_key.as_ref().map(|key| key.n.clone()),
+        mask_key: project.spec.paillier_public_key.as_ref().map(|key| key.modulus.clone()),
         pairs_from: run
             .status
             .as_ref()

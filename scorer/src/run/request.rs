@@ -52,7 +52,7 @@ impl Request {
         }
         let mask_key = project.spec.paillier_public_key.as_ref();
         if let Some(key) = mask_key {
-            PublicKey::new(&key.kty, &key.alg, &key.n)?;
+            PublicKey::new(&key.kty, &key.alg, &key.modulus)?;
         }
         let bits = project.spec.encoding.as_ref().and_then(|encoding| encoding.bits);
         let encoding_bytes = bits.and_then(|bits| u32::try_from(bits / 8).ok());
@@ -71,7 +71,7 @@ impl Request {
             },
             threshold: run.spec.threshold,
             shards: run.spec.shards.and_then(|shards| u32::try_from(shards).ok()).unwrap_or(1).max(1),
-            mask_key: mask_key.map(|key| key.n.clone()),
+            mask_key: mask_key.map(|key| key.modulus.clone()),
         })
     }
 
