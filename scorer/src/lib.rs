@@ -5,7 +5,6 @@
 pub mod advice;
 pub mod ingest;
 pub mod job;
-pub mod paillier;
 pub mod plan;
 pub mod progress;
 pub mod result;

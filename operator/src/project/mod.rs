@@ -2,7 +2,6 @@
 
 mod decide;
 mod ingest;
-pub mod key;
 mod tokens;
 mod view;
 

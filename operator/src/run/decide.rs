@@ -10,12 +10,9 @@ use scorer::summary::RunSummary;
 
 use super::advice;
 use super::failure;
-use super::from_run;
-use super::order;
 use super::progress;
 use super::view::{RunView, Summary};
 use crate::pods::JobState;
-use crate::project::key;
 
 /// How often a running Job's pods are asked for their progress.
 const POLL: Duration = Duration::from_secs(2);
@@ -69,9 +66,6 @@ pub fn decide(view: &RunView, shards: impl Fn(&LinkageProject) -> u32) -> Decisi
             format!("there is no LinkageProject {name} in this namespace; the run starts when it is there");
         return pending(view, status, RunStage::WaitingForParties, PendingReason::ProjectNotFound, message);
     };
-    if let Some(why) = key::refusal(&project.spec) {
-        return fail(view, status, FailedReason::InvalidInput, why);
-    }
     if let Some((reason, message)) = missing_contribution(project) {
         return pending(view, status, RunStage::WaitingForParties, reason, message);
     }
@@ -100,25 +94,18 @@ fn work(
             return fail(view, status, reason, message);
         }
     }
-    let solves_alone = view.run.spec.from_run.is_some();
-    if solves_alone && !is_vanished(&view.solve, &view.summary) {
-        return from_run::step(view, project, status);
-    }
     let shards =
         status.shards.map_or_else(|| shards(project), |shards| u32::try_from(shards).unwrap_or(1)).max(1);
     status.shards = i32::try_from(shards).ok();
-    let last_job = if shards == 1 && !solves_alone { &view.score } else { &view.solve };
-    if is_vanished(last_job, &view.summary) {
+    let last_job = if shards == 1 { &view.score } else { &view.solve };
+    if *last_job == Some(JobState::Complete) && view.summary == Summary::Absent {
         let message =
             "the Job has completed, but its summary is not in the store: somebody has deleted the run's \
                        objects; create the run again"
                 .to_owned();
         return fail(view, status, FailedReason::JobFailed, message);
     }
-    if status.start_time.is_none() {
-        status.start_time = Some(Time(view.now));
-        status.data_sha256 = Some(order::data_sha256(project));
-    }
+    status.start_time.get_or_insert(Time(view.now));
     match (&view.score, &view.solve) {
         (None, _) => {
             let message = format!("starting {shards} pod{}", if shards == 1 { "" } else { "s" });
@@ -135,11 +122,6 @@ fn work(
             pending(view, status, stage, reason, message)
         }
     }
-}
-
-/// Whether the last Job has done its work, and nothing is there to show for it.
-fn is_vanished(last_job: &Option<JobState>, summary: &Summary) -> bool {
-    *last_job == Some(JobState::Complete) && *summary == Summary::Absent
 }
 
 fn missing_contribution(project: &LinkageProject) -> Option<(PendingReason, String)> {
@@ -199,7 +181,7 @@ fn suspend(view: &RunView, mut status: LinkageRunStatus) -> Decision {
     Decision { action: if running { Action::DeleteJobs } else { Action::None }, ..decision }
 }
 
-pub(super) fn pending(
+fn pending(
     view: &RunView,
     mut status: LinkageRunStatus,
     stage: RunStage,
@@ -222,7 +204,7 @@ fn pending_with(
     // whoever watches never sees an earlier stage again
     status.stage = status.stage.max(Some(stage));
     conclude(view, &mut status, COMPLETE, false, reason.to_string(), message);
-    let polling = view.score.is_some() || view.solve.is_some() || reason == PendingReason::StoreUnavailable;
+    let polling = view.score.is_some() || reason == PendingReason::StoreUnavailable;
     Decision { action: Action::None, status, look_again: if polling { POLL } else { RESYNC } }
 }
 
@@ -251,12 +233,7 @@ fn complete(view: &RunView, mut status: LinkageRunStatus, summary: &RunSummary) 
     Decision { action: Action::None, status, look_again: RESYNC }
 }
 
-pub(super) fn fail(
-    view: &RunView,
-    mut status: LinkageRunStatus,
-    reason: FailedReason,
-    message: String,
-) -> Decision {
+fn fail(view: &RunView, mut status: LinkageRunStatus, reason: FailedReason, message: String) -> Decision {
     status.stage = Some(RunStage::Failed);
     status.completion_time = Some(Time(view.now));
     conclude(view, &mut status, COMPLETE, false, PendingReason::Failed.to_string(), message.clone());
@@ -289,4 +266,4 @@ fn set_suspended(view: &RunView, status: &mut LinkageRunStatus, suspended: bool,
 
 #[cfg(test)]
 #[path = "decide_tests.rs"]
-pub(super) mod tests;
+mod tests;
