@@ -9,7 +9,7 @@ import { RunView } from "./run.js";
 import { ScoresView } from "./scores.js";
 import { Problem, Service } from "./service.js";
 import { Watch } from "./watch.js";
-import { element, name, say, show, the, time } from "./words.js";
+import { element, name, say, sentence, show, the, time } from "./words.js";
 
 /** Milliseconds between two looks: at a run that is under way, at one that waits, and when nothing is to come. */
 const OFTEN = 1_000;
@@ -62,12 +62,18 @@ class Session {
 
   /** @param {string} run */
   choose(run) {
+    show(the("run-gone"), null);
+    this.#change(run);
+    this.#watch.again();
+  }
+
+  /** Nothing that is shown of one run may be taken for another's. @param {string} run */
+  #change(run) {
     this.#run = run;
     this.#described = null;
     this.#runView = new RunView();
     this.#downloads.end();
     for (const section of ["run-state", "scores", "result"]) the(section).hidden = true;
-    this.#watch.again();
   }
 
   /** Looks once; says when to look again. @param {AbortSignal} signal */
@@ -84,10 +90,17 @@ class Session {
     this.#project = project;
     showProject(project);
     if (!this.#opened) this.#open();
-    if (!this.#run || (this.#mayList && !this.#runs.some((run) => run.run_id === this.#run))) {
-      this.#run = this.#runs.at(-1)?.run_id ?? (this.#mayList ? "" : this.#run);
-    }
+    if (this.#mayList && !this.#runs.some((run) => run.run_id === this.#run)) this.#chooseLatest();
     showRuns(this.#runs, this.#run, this.#mayList);
+  }
+
+  /** There was no run so far, or it was deleted, or there never was one of that id. */
+  #chooseLatest() {
+    const latest = this.#runs.at(-1)?.run_id ?? "";
+    if (latest === this.#run) return;
+    const gone = this.#run && `The run ${name(this.#run)} is not in this project, or not any more.`;
+    if (gone) show(the("run-gone"), latest ? `${gone} The latest one is shown.` : gone);
+    this.#change(latest);
   }
 
   async #listRuns(signal) {
@@ -102,8 +115,17 @@ class Session {
 
   async #lookAtRun(signal) {
     const run = this.#run;
-    if (this.#mayList && this.#described === null) this.#described = await this.#service.run(run, "", signal);
-    const status = await this.#service.run(run, "/status", signal);
+    let status;
+    try {
+      if (this.#mayList && this.#described === null) this.#described = await this.#service.run(run, "", signal);
+      status = await this.#service.run(run, "/status", signal);
+    } catch (error) {
+      if (!this.#mayList || !(error instanceof Problem) || error.status !== 403) throw error;
+      // it may have been deleted since they were listed
+      await this.#lookAround(signal);
+      if (this.#run === run) throw error;
+      return null;
+    }
     this.#runView.show(status, this.#described);
     this.#note(run, status.state);
     if (status.state === "completed") await this.#showResult(run, signal);
@@ -144,12 +166,12 @@ class Session {
 
   #trouble(error, seconds) {
     if (error === null) return show(the("problem"), null);
-    if (seconds !== null) return show(the("problem"), `${ended(error.message)} Trying again in ${seconds} s.`);
-    // a run that has just been deleted is none of the project's any more
+    if (seconds !== null) return show(the("problem"), `${sentence(error.message)} Trying again in ${seconds} s.`);
+    // a token that has opened the project can read: then it is the project that was deleted, or the token was replaced
     const wasOpen = this.#opened;
     close();
     const hint = !wasOpen && error instanceof Problem && error.status === 403 ? ` ${NOT_READING}` : "";
-    show(the("problem"), ended(error.message) + hint);
+    show(the("problem"), sentence(error.message) + hint);
     the("token").focus();
   }
 }
@@ -161,6 +183,7 @@ function close() {
   session?.end();
   session = null;
   for (const section of SECTIONS) the(section).hidden = true;
+  show(the("run-gone"), null);
   the("open").hidden = false;
   show(the("problem"), null);
 }
@@ -181,14 +204,11 @@ function showRuns(runs, chosen, mayList) {
   select.value = chosen;
 }
 
-/** In the words of the service, and ended, so that something can follow. */
-const ended = (/** @type {string} */ text) => (/[.!?]$/.test(text) ? text : `${text}.`);
-
 /** What is wrong with a token as it was typed in; null if it may be one. @param {string} token */
 function wrongToken(token) {
   if (token === "") return "The token is missing.";
   // a user of the cluster may come with a token of Kubernetes
-  if (/^[0-9a-f]{48}$/i.test(token) || /^bearer \S+$/i.test(token)) return null;
+  if (/^[0-9a-f]{48}$/i.test(token) || /^bearer [\x21-\x7e]+$/i.test(token)) return null;
   return `A token has 48 characters, the digits 0 to 9 and the letters a to f. This one has ${token.length} characters.`;
 }
 
@@ -234,5 +254,8 @@ the("forget").addEventListener("click", () => {
 });
 window.addEventListener("hashchange", () => session ?? fillFromLink());
 // a page that comes back from the browser's history has forgotten as well
-window.addEventListener("pagehide", close);
+window.addEventListener("pagehide", () => {
+  close();
+  the("token").value = "";
+});
 fillFromLink();

@@ -1,6 +1,6 @@
 // What is shown of a project: what it is for, and who has uploaded.
 
-import { count, element, name, say, show, the, time } from "./words.js";
+import { count, element, name, say, sentence, show, the, time } from "./words.js";
 
 /** What a project hands out, for people. */
 const KINDS = {
@@ -40,9 +40,9 @@ export function showProject(project) {
 }
 
 function row(party) {
-  const state = element("td", {}, (party.state === "contributed" ? "✓ " : "") + (STATES[party.state] ?? party.state));
-  if (party.time_contributed) state.append(` since ${time(party.time_contributed)}`);
-  if (party.message) state.append(element("p", { class: "reason" }, party.message));
+  const state = element("td", { class: "data" }, (party.state === "contributed" ? "✓ " : "") + (STATES[party.state] ?? party.state));
+  if (party.time_contributed) state.append(" since ", element("span", { class: "whole" }, time(party.time_contributed)));
+  if (party.message) state.append(element("p", { class: "reason" }, sentence(party.message)));
   const records = party.records === undefined ? "" : count(party.records);
   return element("tr", {}, element("th", { scope: "row" }, party.name), state, element("td", { class: "number" }, records));
 }

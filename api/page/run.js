@@ -1,7 +1,7 @@
 // What is shown of a run: its stage, its progress, and how long it still takes.
 
 import { Remaining, inWords } from "./remaining.js";
-import { count, element, percent, say, show, the, time } from "./words.js";
+import { count, element, percent, say, sentence, show, the, time } from "./words.js";
 
 const STAGES = ["Data of all parties", "Comparing records", "Preparing the result"];
 const HEADLINES = {
@@ -32,7 +32,7 @@ export class RunView {
     this.#headline = headline;
     this.#showSteps(status);
     this.#showProgress(status);
-    show(the("run-message"), status.message);
+    show(the("run-message"), status.message && sentence(status.message));
   }
 
   #showSteps(status) {

@@ -2,7 +2,7 @@
 
 import { Problem } from "./service.js";
 import { drawChart } from "./chart.js";
-import { count, element, say, share, show, the } from "./words.js";
+import { count, element, say, sentence, share, show, the } from "./words.js";
 
 /** The same score, in floating-point numbers that are rounded as below; bins are far wider. */
 const NEAR = 1e-6;
@@ -100,7 +100,7 @@ export class ScoresView {
     const last = Math.max(...histograms.map((histogram) => histogram.counts.length)) - 1;
     Object.assign(slider, { min: floor, max: round(floor + last * width), step: width });
     slider.value = String(threshold);
-    say(the("method"), [reason, method && `How precision and recall are estimated: ${method}`].filter(Boolean).join(" "));
+    say(the("method"), [reason, method && `How precision and recall are estimated: ${method}`].filter(Boolean).map(sentence).join(" "));
     this.#showSuggestion();
     this.#choose();
   }
@@ -123,8 +123,8 @@ export class ScoresView {
     const suggestion = this.#document.suggestion;
     the("suggestion").hidden = !suggestion;
     if (!suggestion) return;
-    say(the("suggestion-text"), `Suggestion: ${suggestion.threshold}, with an estimated precision of `
-      + `${share(suggestion.precision)} and a recall of ${share(suggestion.recall)}: ${suggestion.reason}`);
+    say(the("suggestion-text"), sentence(`Suggestion: ${suggestion.threshold}, with an estimated precision of `
+      + `${share(suggestion.precision)} and a recall of ${share(suggestion.recall)}: ${suggestion.reason}`));
   }
 
   #suggest() {

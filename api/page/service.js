@@ -72,7 +72,12 @@ export class Service {
   async #json(path, signal) {
     const limit = AbortSignal.timeout(PATIENCE);
     const response = await this.#call(path, "application/json", AbortSignal.any([signal, limit]));
-    return response.json();
+    try {
+      return await response.json();
+    } catch (error) {
+      if (signal.aborted) throw error;
+      throw new Unreachable("The answer of the service broke off, or is not of this service.");
+    }
   }
 
   async #call(path, mediaType, signal) {

@@ -68,8 +68,8 @@ export class Watch {
 
   /** @param {unknown} error */
   #after(error) {
-    const passing = error instanceof Unreachable || (error instanceof Problem && error.status >= 500)
-      || (error instanceof DOMException && error.name === "TimeoutError");
+    // 429: not of the service, which says 503, but of something in front of it
+    const passing = error instanceof Unreachable || (error instanceof Problem && (error.status >= 500 || error.status === 429));
     if (!passing) {
       this.#trouble(/** @type {Error} */ (error), null);
       return null;

@@ -6,9 +6,15 @@ const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeSty
 
 export const count = (/** @type {number} */ number) => whole.format(number);
 export const compact = (/** @type {number} */ number) => short.format(number);
-export const percent = (/** @type {number} */ share) => `${Math.floor(share * 100)} %`;
-/** A share that is estimated, such as a precision: never rounded up to all. */
-export const share = (/** @type {number} */ of) => `${(Math.floor(of * 1000) / 10).toFixed(1)} %`;
+/** Never rounded up, so that all is all; what floating-point numbers lose is given back: 0.29 * 100 is a little below 29. */
+const floor = (/** @type {number} */ number) => Math.floor(number + 1e-9);
+export const percent = (/** @type {number} */ share) => `${floor(share * 100)} %`;
+/** A share that is estimated, such as a precision: never said to be all. */
+export const share = (/** @type {number} */ of) => (of < 1 ? `${(floor(of * 1000) / 10).toFixed(1)} %` : "over 99.9 %");
+
+/** What the service says in passing, as a sentence of its own. */
+export const sentence = (/** @type {string} */ text) =>
+  text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 /**
  * A time of the service, which is ISO 8601, in the reader's zone.

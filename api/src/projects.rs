@@ -22,6 +22,7 @@ use crate::document::parameters::Packed;
 use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
 use crate::document::values::{Name, Token};
 use crate::error::Error;
+use crate::mask_key::{self, PaillierContext, PaillierKey};
 use crate::text::{self, time};
 
 /// Most parties of a project, as the resource allows it.
@@ -85,6 +86,12 @@ pub struct NewProject {
     /// Whether only records that share a block are compared. Then every party uploads blocks.
     #[schema(default = false)]
     uses_blocking: Option<bool>,
+    /// For permutations: the mask is then handed out encrypted under this key, to the parties too.
+    #[schema(nullable)]
+    public_key: Option<PaillierKey>,
+    /// How numbers are encoded before they are encrypted: may be left out, as it can only be this.
+    #[schema(nullable)]
+    paillier_context: Option<PaillierContext>,
     /// What people call it.
     #[schema(max_length = 1024, default = "")]
     name: Option<String>,
@@ -134,6 +141,10 @@ pub struct ProjectDescription {
     /// Who contributes, in the order of the parties.
     #[schema(min_items = 2, max_items = 64)]
     parties: Vec<PartyDescription>,
+    /// The key under which the mask is encrypted, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    public_key: Option<PaillierKey>,
 }
 
 /// A party of a project, and how far its data is.
@@ -288,6 +299,7 @@ fn description(project: &LinkageProject, right: &ReadRight) -> ProjectDescriptio
         result_type: project.spec.result_type.into(),
         uses_blocking: project.spec.blocking == Blocking::ByBlockId,
         parties: parties.collect(),
+        public_key: project.spec.paillier_public_key.clone().map(PaillierKey::from),
     }
 }
 
@@ -316,7 +328,10 @@ impl NewProject {
                 "number_parties is {parties}; more than 2 are possible with result_type groups only"
             )));
         }
+        let permutes = self.result_type == ResultKind::Permutations;
+        let paillier_public_key = mask_key::resource(self.public_key, self.paillier_context, permutes)?;
         let spec = LinkageProjectSpec {
+            paillier_public_key,
             title: text::name(self.name)?,
             notes: text::notes(self.notes)?,
             result_type: self.result_type.into(),

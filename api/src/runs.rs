@@ -8,7 +8,7 @@ use axum::Json as JsonAnswer;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use crds::{LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, labels};
+use crds::{LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, RunReference, labels};
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -21,6 +21,7 @@ use crate::document::parameters::Packed;
 use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
 use crate::document::values::Name;
 use crate::error::{Error, Problem};
+use crate::from_run;
 use crate::projects;
 use crate::run_status::{self, RunState, RunStatus};
 use crate::text::{self, time};
@@ -43,6 +44,10 @@ pub struct NewRun {
     /// Pairs with a Dice similarity at or above this are kept: above 0, at most 1.
     #[schema(exclusive_minimum = 0.0, maximum = 1.0)]
     threshold: f64,
+    /// An earlier run of the same project, whose scored pairs are used again instead of comparing the records anew:
+    /// its threshold must be this one's or lower.
+    #[schema(value_type = Option<Name>)]
+    from_run: Option<String>,
     /// What people call it.
     #[schema(max_length = 1024, default = "")]
     name: Option<String>,
@@ -59,6 +64,10 @@ pub struct RunDescription {
     /// Pairs with a Dice similarity at or above this are kept.
     #[schema(exclusive_minimum = 0.0, maximum = 1.0)]
     threshold: f64,
+    /// The run whose scored pairs are used, if it is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Name>, nullable = false)]
+    from_run: Option<String>,
     #[schema(max_length = 1024)]
     name: String,
     #[schema(max_length = 10240)]
@@ -126,6 +135,7 @@ pub async fn create(
     Json(wanted): Json<NewRun>,
 ) -> Result<(StatusCode, JsonAnswer<RunDescription>), Error> {
     let run = wanted.into_resource(&project)?;
+    from_run::check(&app, &project, &run).await?;
     if let Some(why) = projects::rejection(&project) {
         return Err(Error::PartyRejected(why));
     }
@@ -186,6 +196,7 @@ fn description(run: &LinkageRun) -> RunDescription {
     RunDescription {
         run_id: run.name_any(),
         threshold: run.spec.threshold,
+        from_run: run.spec.from_run.as_ref().map(|earlier| earlier.name.clone()),
         name: run.spec.title.clone(),
         notes: run.spec.notes.clone(),
     }
@@ -203,6 +214,7 @@ impl NewRun {
         let spec = LinkageRunSpec {
             project_ref: ProjectReference { name: project.name_any() },
             threshold,
+            from_run: self.from_run.map(|name| RunReference { name }),
             title: text::name(self.name)?,
             notes: text::notes(self.notes)?,
             suspend: false,

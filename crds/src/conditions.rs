@@ -19,6 +19,8 @@ pub enum ReadyReason {
     WaitingForParties,
     /// The data of some party could not be used; it may contribute again.
     PartyRejected,
+    /// `spec.paillierPublicKey` cannot be used; create a new project.
+    InvalidPublicKey,
     /// All parties have contributed.
     AllPartiesContributed,
     /// The object store cannot be reached; the operator keeps trying.
@@ -36,6 +38,10 @@ pub enum PendingReason {
     WaitingForParties,
     /// The data of some party could not be used; it may contribute again.
     PartyRejected,
+    /// There is no run of the name that `spec.fromRun` gives (yet).
+    RunNotFound,
+    /// The run that `spec.fromRun` names is not complete yet.
+    WaitingForRun,
     /// The pods have not started yet.
     Queued,
     /// Records are being compared.

@@ -198,6 +198,7 @@ mod tests {
             parties: vec![party("a"), party("b")],
             blocking: crate::Blocking::None,
             encoding: None,
+            paillier_public_key: None,
             token_generation: 1,
             retention: None,
         }

@@ -15,12 +15,12 @@ pub mod tokens;
 
 pub use advice::{RunScores, SuggestedThreshold, ThresholdAdvice, ThresholdEstimate};
 pub use project::{
-    Blocking, Encoding, LinkageProject, LinkageProjectSpec, LinkageProjectStatus, Party, PartyState,
-    PartyStatus, ResultType, Retention, Source,
+    Blocking, Encoding, LinkageProject, LinkageProjectSpec, LinkageProjectStatus, PaillierPublicKey, Party,
+    PartyState, PartyStatus, ResultType, Retention, Source,
 };
 pub use run::{
-    LinkageRun, LinkageRunSpec, LinkageRunStatus, ProjectReference, ResultStatus, RunProgress, RunStage,
-    Scheduling,
+    LinkageRun, LinkageRunSpec, LinkageRunStatus, PairsFromRun, ProjectReference, ResultStatus, RunProgress,
+    RunReference, RunStage, Scheduling,
 };
 
 /// The API group of both resources.

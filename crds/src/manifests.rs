@@ -207,6 +207,12 @@ spec: {projectRef: {name: hospitals}, threshold: 0.8}
             ("threshold: 0.8", "threshold: 1.5", "at most 1"),
             ("threshold: 0.8", "treshold: 0.8", "threshold"),
             ("threshold: 0.8", "threshold: 0.8, suspnd: true", "unknown field \"spec.suspnd\""),
+            ("threshold: 0.8", "threshold: 0.8, fromRun: {name: first}", "fromRun names the run itself"),
+            (
+                "threshold: 0.8",
+                "threshold: 0.8, shards: 2, fromRun: {name: x}",
+                "shards cannot be given with",
+            ),
             ("{encodings: b.json}", "{encodings: b.json, block: c}", "spec.parties[1].source.block"),
             ("name: b,", "name: a,", "two parties are named \"a\""),
             ("name: b,", "name: B b,", "lower-case"),

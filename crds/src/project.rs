@@ -48,6 +48,12 @@ use serde_json::{Map, Value};
     validation = Rule::new(
         "has(self.encoding) == has(oldSelf.encoding) && (!has(self.encoding) || self.encoding == oldSelf.encoding)"
     ).message("encoding cannot be changed; create a new project"),
+    validation = Rule::new("!has(self.paillierPublicKey) || self.resultType == 'Permutations'")
+        .message("paillierPublicKey encrypts the mask of Permutations; leave it out with another resultType"),
+    validation = Rule::new(
+        "has(self.paillierPublicKey) == has(oldSelf.paillierPublicKey) && \
+         (!has(self.paillierPublicKey) || self.paillierPublicKey == oldSelf.paillierPublicKey)"
+    ).message("paillierPublicKey cannot be changed; create a new project"),
     validation = Rule::new("self.tokenGeneration >= oldSelf.tokenGeneration")
         .message("tokenGeneration can only be raised"),
 )]
@@ -83,6 +89,11 @@ pub struct LinkageProjectSpec {
     /// How the records were encoded, when it is known beforehand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
+
+    /// For Permutations: a Paillier public key of at least 2048 bits, as `pheutil extract` of PyPI's `phe` writes it, its `n` as `modulus`.
+    /// Runs then hand out the mask encrypted under it, to the parties too, and only who has the private key can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paillier_public_key: Option<PaillierPublicKey>,
 
     /// Raise it to make all tokens handed out so far useless, and to get new ones.
     #[serde(default = "first_generation")]
@@ -171,6 +182,36 @@ pub struct Encoding {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "crate::schema::free_object")]
     pub schema: Map<String, Value>,
+}
+
+/// A Paillier public key: a JSON Web Key as PyPI's `phe` writes it, with its names but for `n`, which is no text but a
+/// truth value where YAML is read as of version 1.1, as Kubernetes does.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(cel)]
+pub struct PaillierPublicKey {
+    /// `DAJ`.
+    #[x_kube(validation = Rule::new("self == 'DAJ'").message("paillierPublicKey.kty must be DAJ"))]
+    pub kty: String,
+
+    /// `PAI-GN1`.
+    #[x_kube(validation = Rule::new("self == 'PAI-GN1'").message("paillierPublicKey.alg must be PAI-GN1"))]
+    pub alg: String,
+
+    /// The modulus, in base64url: `n` of the JSON Web Key.
+    #[schemars(length(min = 1, max = 1400))]
+    #[x_kube(validation = Rule::new("size(self) >= 342")
+        .message("paillierPublicKey.modulus has fewer than 2048 bits; make a longer key"))]
+    pub modulus: String,
+
+    /// `encrypt`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub key_ops: Vec<String>,
+
+    /// What the key is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub kid: Option<String>,
 }
 
 /// When a project is deleted by itself.

@@ -28,6 +28,8 @@ use crate::advice::{RunScores, ThresholdAdvice};
            the parties have contributed: it then waits.",
     validation = Rule::new("size(self.metadata.name) <= 48")
         .message("metadata.name must have at most 48 characters, because Jobs are named after it"),
+    validation = Rule::new("!has(self.spec.fromRun) || self.spec.fromRun.name != self.metadata.name")
+        .message("fromRun names the run itself; name an earlier run, whose pairs are used again"),
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.projectRef.name"),
     printcolumn(name = "Threshold", type_ = "number", json_path = ".spec.threshold"),
     printcolumn(name = "Stage", type_ = "string", json_path = ".status.stage"),
@@ -50,6 +52,10 @@ use crate::advice::{RunScores, ThresholdAdvice};
     validation = Rule::new(
         "has(self.resources) == has(oldSelf.resources) && (!has(self.resources) || self.resources == oldSelf.resources)"
     ).message("resources cannot be changed; create a new run"),
+    validation = Rule::new("has(self.fromRun) == has(oldSelf.fromRun) && (!has(self.fromRun) || self.fromRun == oldSelf.fromRun)")
+        .message("fromRun cannot be changed; create a new run"),
+    validation = Rule::new("!has(self.fromRun) || !has(self.shards)")
+        .message("shards cannot be given with fromRun, as nothing is compared; leave it out"),
 )]
 pub struct LinkageRunSpec {
     /// The project whose data is linked, in the same namespace.
@@ -59,6 +65,11 @@ pub struct LinkageRunSpec {
     #[x_kube(validation = Rule::new("self > 0.0 && self <= 1.0")
         .message("threshold must be above 0 and at most 1, for example 0.85"))]
     pub threshold: f64,
+
+    /// An earlier run of the same project, whose scored pairs are used again instead of comparing the records anew.
+    /// Its threshold must be this run's or lower. That run may be deleted at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_run: Option<RunReference>,
 
     /// A title for people. The REST service's `name`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -103,6 +114,15 @@ pub struct LinkageRunSpec {
 #[serde(rename_all = "camelCase")]
 pub struct ProjectReference {
     /// The project's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Names a run in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunReference {
+    /// The run's name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
@@ -170,6 +190,14 @@ pub struct LinkageRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<i32>,
 
+    /// What the run links: SHA-256, in hex, over keys, sizes and checksums of the parties' data when the run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_sha256: Option<String>,
+
+    /// The run whose scored pairs are used, as `spec.fromRun` asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs_from_run: Option<PairsFromRun>,
+
     /// When the first Job was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
@@ -206,6 +234,18 @@ pub enum RunStage {
     Complete,
     /// The run will never complete.
     Failed,
+}
+
+/// The very run whose scored pairs are used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PairsFromRun {
+    /// Its name.
+    pub name: String,
+    /// Its uid: a run that gets the same name later is another one.
+    pub uid: String,
+    /// Its threshold.
+    pub threshold: f64,
 }
 
 /// Comparisons done and in all.

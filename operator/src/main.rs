@@ -128,9 +128,13 @@ async fn control(context: Arc<Context>, stop: impl Future<Output = ()> + Clone +
     let namespace = context.namespace.clone();
     let reference = move |name: String| ObjectRef::new(&name).within(&namespace);
     let of_pod = reference.clone();
+    let (of_run, known_users) = (reference.clone(), runs.store());
     let runs = runs
         .owns(context.api::<Job>(), ours())
         .watches(context.api::<Pod>(), ours(), move |pod| pod.labels().get(labels::RUN).cloned().map(&of_pod))
+        .watches(context.api::<LinkageRun>(), all(), move |run| {
+            run::concerned(&run, &known_users.state()).into_iter().map(&of_run).collect::<Vec<_>>()
+        })
         .watches(context.api::<LinkageProject>(), all(), move |project| {
             run::of_project(&project, &known_runs.state()).into_iter().map(&reference).collect::<Vec<_>>()
         })

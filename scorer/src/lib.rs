@@ -5,6 +5,7 @@
 pub mod advice;
 pub mod ingest;
 pub mod job;
+pub mod paillier;
 pub mod plan;
 pub mod progress;
 pub mod result;

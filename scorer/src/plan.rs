@@ -41,6 +41,23 @@ pub struct RunPlan {
     pub shards: u32,
     /// How much memory a pod may use in all, in bytes.
     pub memory_limit_bytes: u64,
+    /// An earlier run of the same data and as many shards, whose pairs are taken over instead of scoring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs_from: Option<PairsFrom>,
+    /// For permutations: the modulus n, in base64url, of the Paillier public key under which the mask is encrypted. Without
+    /// one it is written in the clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_key: Option<String>,
+}
+
+/// The run whose pairs are taken over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PairsFrom {
+    /// Its name, for messages.
+    pub run: String,
+    /// Key prefix of everything that it wrote, ending in `/`.
+    pub output: String,
 }
 
 /// One party's contributed data, as [`crate::summary::Contribution`] describes it.

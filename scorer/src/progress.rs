@@ -14,6 +14,12 @@ pub struct Progress {
     pub total_comparisons: u64,
     /// Pairs at or above the threshold so far.
     pub pairs: u64,
+    /// Elements of the mask encrypted so far.
+    #[serde(default)]
+    pub mask_encrypted: u64,
+    /// Elements of the mask to encrypt in all; 0 unless the mask is encrypted, and before that begins.
+    #[serde(default)]
+    pub mask_total: u64,
 }
 
 /// What a Job pod is doing.

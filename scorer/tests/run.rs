@@ -223,6 +223,11 @@ fn what_is_wrong_is_said_with_the_way_out() {
         (good.replace("0.8", "1.5"), &[][..], "threshold must be above 0 and at most 1"),
         (good.replace("project}, threshold", "other}, threshold"), &[], "projectRef names \"other\""),
         (good.replace("spec:", "spec: ["), &[], "document 1 cannot be read"),
+        (
+            good.replace("0.8", "0.8, fromRun: {name: earlier}"),
+            &[],
+            "spec.fromRun asks for the pairs of run earlier, which are kept in a cluster's store only",
+        ),
         (no_source, &[], "party a has no source"),
         (absent, &[], "a.json cannot be read: No such file"),
         (raw_without_size, &[], "give spec.encoding.bits"),

@@ -9,6 +9,11 @@ fn project(spec: &str) -> String {
     )
 }
 
+/// A Paillier public key whose modulus has so many characters.
+fn key(characters: usize) -> String {
+    format!("kty: DAJ, alg: PAI-GN1, key_ops: [encrypt], modulus: {}", "_".repeat(characters))
+}
+
 fn run(spec: &str) -> String {
     format!("{{apiVersion: pprl.dev/v1alpha1, kind: LinkageRun, metadata: {{name: r}}, spec: {{{spec}}}}}")
 }
@@ -33,6 +38,11 @@ async fn what_cannot_work_is_turned_down_in_words() -> Story {
         (run("projectRef: {name: p}, threshold: 0"), "threshold must be above 0 and at most 1"),
         (run("projectRef: {name: p}, threshold: 1.5"), "threshold must be above 0 and at most 1"),
         (run("projectRef: {name: p}, threshold: -0.5"), "threshold must be above 0 and at most 1"),
+        (run("projectRef: {name: p}, threshold: 0.8, fromRun: {name: r}"), "fromRun names the run itself"),
+        (
+            run("projectRef: {name: p}, threshold: 0.8, shards: 2, fromRun: {name: q}"),
+            "shards cannot be given with fromRun",
+        ),
         (run("projectRef: {name: p}"), "spec.threshold: Required value"),
         (run("projectRef: {name: p}, treshold: 0.8"), "unknown field \"spec.treshold\""),
         (run("projectRef: {name: p}, threshold: 0.8, shards: 0"), "spec.shards"),
@@ -46,6 +56,21 @@ async fn what_cannot_work_is_turned_down_in_words() -> Story {
         (
             project("resultType: SimilarityScores, parties: [{name: a}, {name: b}, {name: c}]"),
             "for exactly two parties; use Groups for more",
+        ),
+        (
+            project(&format!("resultType: Groups, {two}, paillierPublicKey: {{{}}}", key(342))),
+            "encrypts the mask of Permutations",
+        ),
+        (
+            project(&format!("resultType: Permutations, {two}, paillierPublicKey: {{{}}}", key(171))),
+            "fewer than 2048 bits",
+        ),
+        (
+            project(&format!(
+                "resultType: Permutations, {two}, paillierPublicKey: {{{}}}",
+                key(342).replace("DAJ", "RSA")
+            )),
+            "kty must be DAJ",
         ),
         (project(&format!("resultType: Matches, {two}")), "supported values: \"Groups\""),
         (project(&format!("resultType: Groups, {two}, partys: []")), "unknown field \"spec.partys\""),
@@ -77,10 +102,17 @@ async fn what_was_decided_stays() -> Story {
         (original.replace("{name: b}", "{name: b}, {name: c}"), "the number of parties cannot be changed"),
         (original.replace("1024", "512"), "encoding cannot be changed"),
         (original.replace("version: 3", "version: 2"), "encoding cannot be changed"),
+        (
+            original
+                .replace("Groups", "Permutations")
+                .replace("encoding:", &format!("paillierPublicKey: {{{}}}, encoding:", key(342))),
+            "paillierPublicKey cannot be changed",
+        ),
         (original.replace("encoding:", "blocking: ByBlockId, encoding:"), "blocking cannot be changed"),
         (run("projectRef: {name: q}, threshold: 0.8"), "projectRef cannot be changed"),
         (run("projectRef: {name: p}, threshold: 0.9"), "threshold cannot be changed"),
         (run("projectRef: {name: p}, threshold: 0.8, shards: 2"), "shards cannot be changed"),
+        (run("projectRef: {name: p}, threshold: 0.8, fromRun: {name: q}"), "fromRun cannot be changed"),
     ];
     for (manifest, expected) in cases {
         let answer = here.apply(&manifest).await?;

@@ -36,8 +36,11 @@ async fn people_follow_a_linkage_in_their_browser() -> Story {
             the_result_is_downloaded(browser, &rest, &project, &run).await?;
             the_token_is_forgotten(browser, &project).await?;
             times_are_estimated(browser).await?;
+            numbers_are_not_rounded_up(browser).await?;
+            an_answer_that_breaks_off_is_no_answer(browser).await?;
             a_receipt_token_opens_what_is_its_partys(browser, &rest).await?;
-            everything_that_a_histogram_can_have(browser, &rest, &project, &run).await
+            everything_that_a_histogram_can_have(browser, &rest, &project, &run).await?;
+            a_deleted_run_is_not_shown_any_more(browser, &rest, &project, &run).await
         })
         .await
     })
@@ -71,7 +74,7 @@ async fn a_token_for_uploading_is_told_apart(browser: &Browser, rest: &Rest, pro
 
     type_in(browser, rest, project, &project.update_tokens[0]).await?;
     let said = browser.wait_text("problem", "it can upload, not read").await?;
-    assert!(said.contains("the token does not allow this"), "in the words of the service: {said}");
+    assert!(said.contains("token does not allow this"), "in the words of the service: {said}");
     assert_eq!(browser.text("project").await?, None);
     let complaints = browser.complaints().await?;
     assert!(complaints.iter().all(|text| text.contains("403")), "{complaints:?}");
@@ -247,6 +250,35 @@ async fn times_are_estimated(browser: &Browser) -> Story {
     Ok(())
 }
 
+async fn numbers_are_not_rounded_up(browser: &Browser) -> Story {
+    for (number, expected) in [
+        ("percent(0.29)", "29 %"),
+        ("percent(0.999)", "99 %"),
+        ("percent(1)", "100 %"),
+        ("share(0.569)", "56.9 %"),
+        ("share(0.9999)", "99.9 %"),
+        ("share(1)", "over 99.9 %"),
+    ] {
+        let expression =
+            format!("import(new URL('page/words.js', document.baseURI)).then(words => words.{number})");
+        assert_eq!(browser.value(&expression).await?, expected, "{number}");
+    }
+    Ok(())
+}
+
+/// It is asked for again, instead of closing the project.
+async fn an_answer_that_breaks_off_is_no_answer(browser: &Browser) -> Story {
+    let expression = "import(new URL('page/service.js', document.baseURI)).then(async ({ Service, Unreachable }) => { \
+        const asked = window.fetch; \
+        window.fetch = async () => new Response('{\"project_id\": '); \
+        const answer = new Service('project', 'token').project(new AbortController().signal); \
+        const unreachable = await answer.then(() => false, error => error instanceof Unreachable); \
+        window.fetch = asked; \
+        return unreachable; })";
+    assert_eq!(browser.value(expression).await?, true);
+    Ok(())
+}
+
 /// The party's own permutation and the size of its own data, nothing of the other's; and a run only if it is named.
 async fn a_receipt_token_opens_what_is_its_partys(browser: &Browser, rest: &Rest) -> Story {
     let project = create(rest, "permutations").await?;
@@ -315,6 +347,25 @@ async fn everything_that_a_histogram_can_have(
     let content: Value = serde_json::from_str(browser.value(&file).await?.as_str().unwrap_or_default())?;
     assert_eq!(content, rest.result(&project.id, run, &project.result_token).await?);
     assert_eq!(browser.complaints().await?, [""; 0]);
+    Ok(())
+}
+
+/// Neither its histogram nor its result stays, as if they were another run's.
+async fn a_deleted_run_is_not_shown_any_more(
+    browser: &Browser,
+    rest: &Rest,
+    project: &Project,
+    run: &str,
+) -> Story {
+    let path = format!("projects/{}/runs/{run}", project.id);
+    rest.delete(&path, &project.result_token).await?.expect(204)?;
+    // as when its tab is shown again: a look at once
+    browser.value("document.dispatchEvent(new Event('visibilitychange'))").await?;
+    browser.wait_text("run-gone", "is not in this project, or not any more").await?;
+    browser.wait_text("no-run", "There is no run yet").await?;
+    for part in ["run-state", "scores", "result"] {
+        assert_eq!(browser.text(part).await?, None, "#{part} is shown");
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use utoipa::ToSchema;
 
 use super::values::{Record, Score};
+use crate::mask_key::PaillierContext;
 use crate::results::ResultAddress;
 
 /// The result of a run, by the project's result type and by whose token asks for it.
@@ -49,7 +50,31 @@ pub struct ScoredPair(pub (Record, Record, Score));
 #[derive(Debug, ToSchema)]
 pub struct Mask {
     /// As long as the smaller data set.
-    pub mask: Vec<MaskBit>,
+    pub mask: Vec<MaskElement>,
+    /// With an encrypted mask: how the numbers are encoded.
+    #[schema(nullable = false)]
+    pub paillier_context: Option<PaillierContext>,
+}
+
+/// Whether the two records at a position match.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+pub enum MaskElement {
+    /// In the clear.
+    Bit(MaskBit),
+    /// Of a project with a `public_key`.
+    Encrypted(EncryptedNumber),
+}
+
+/// A number that only the holder of the project's key can read, as PyPI's `phe` writes it.
+#[derive(Debug, ToSchema)]
+pub struct EncryptedNumber {
+    /// The ciphertext, in decimal digits.
+    #[schema(pattern = "^[0-9]+$")]
+    pub v: String,
+    /// The exponent.
+    #[schema(minimum = 0, maximum = 0)]
+    pub e: u8,
 }
 
 /// 1 where the two records match, else 0.
@@ -64,4 +89,10 @@ pub struct Permutation {
     pub permutation: Vec<u64>,
     /// How many records there are.
     pub rows: u64,
+    /// Of a project with a `public_key`: the mask, encrypted.
+    #[schema(nullable = false)]
+    pub mask: Option<Vec<EncryptedNumber>>,
+    /// With an encrypted mask: how the numbers are encoded.
+    #[schema(nullable = false)]
+    pub paillier_context: Option<PaillierContext>,
 }

@@ -124,3 +124,29 @@ async fn the_service_tells_its_state_and_version() {
         assert!(version[name].is_string(), "{version}");
     }
 }
+
+#[tokio::test]
+async fn a_projects_key_for_the_mask_is_kept_and_shown() {
+    let service = Service::new();
+    let n = base64_simd::URL_SAFE_NO_PAD.encode_to_string([0xff; 256]);
+    let key = json!({"kty": "DAJ", "alg": "PAI-GN1", "key_ops": ["encrypt"], "n": n});
+    let wanted = |key: Value, result_type: &str| {
+        json!({"schema": {}, "result_type": result_type, "public_key": key,
+            "paillier_context": {"base": 2, "encoded": true}})
+    };
+    let project = service.create(wanted(key.clone(), "permutations")).await;
+    let described = service.get(&format!("/projects/{}", project.id), &project.result).await;
+    assert_eq!(described.body["public_key"], key);
+    assert_eq!(service.kubernetes.project(&project.id)["spec"]["paillierPublicKey"], key);
+    let mut short = key.clone();
+    short["n"] = base64_simd::URL_SAFE_NO_PAD.encode_to_string([0xff; 128]).into();
+    for (body, why) in [
+        (wanted(short, "permutations"), "has 1024 bits; it must have at least 2048"),
+        (wanted(key, "groups"), "result_type permutations"),
+        (wanted(json!(null), "permutations"), "no public_key"),
+        (wanted(json!("x"), "permutations"), "public_key"),
+    ] {
+        let detail = service.call("POST", "/projects", None, body).await.problem(400);
+        assert!(detail.contains(why) || why == "public_key", "{why}: {detail}");
+    }
+}

@@ -76,3 +76,31 @@ async fn a_run_made_with_kubectl_is_its_projects() {
     let listed = service.get(&format!("/projects/{}/runs", project.id), &project.result).await.body;
     assert_eq!(listed[0]["run_id"], "by-hand");
 }
+
+#[tokio::test]
+async fn a_run_may_use_the_pairs_of_an_earlier_one_of_its_project() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let runs = format!("/projects/{}/runs", project.id);
+    let create = async |body: Value| service.call("POST", &runs, Some(&project.result), body).await;
+    let earlier = create(json!({"threshold": 0.7})).await.body["run_id"].as_str().unwrap().to_owned();
+    let later = create(json!({"threshold": 0.7, "from_run": earlier})).await;
+    assert_eq!((later.status.as_u16(), &later.body["from_run"]), (201, &json!(earlier)));
+    let id = later.body["run_id"].as_str().unwrap();
+    assert_eq!(service.get(&format!("{runs}/{id}"), &project.result).await.body, later.body);
+
+    let lower = create(json!({"threshold": 0.69, "from_run": earlier})).await.problem(400);
+    assert!(lower.contains("0.69") && lower.contains("0.7 only"), "{lower}");
+    let other = service.create_of_type("groups").await;
+    let others = service.create_run(&other).await;
+    for stranger in [others.as_str(), "no-such-run", "", "../x"] {
+        let refused = create(json!({"threshold": 0.9, "from_run": stranger})).await.problem(400);
+        assert!(refused.contains("no run of this project"), "{stranger}: {refused}");
+    }
+    create(json!({"threshold": 0.9, "from_run": 5})).await.problem(400);
+    service.kubernetes.change("linkageruns", &earlier, |run| run["status"] = json!({"stage": "Failed"}));
+    let failed = create(json!({"threshold": 0.9, "from_run": earlier})).await.problem(400);
+    assert!(failed.contains("failed"), "{failed}");
+    service.call("DELETE", &format!("{runs}/{earlier}"), Some(&project.result), Value::Null).await;
+    create(json!({"threshold": 0.9, "from_run": earlier})).await.problem(400);
+}

@@ -7,6 +7,7 @@ use crds::contribution::{self, Outcome, PartyData, Refusal};
 use crds::{LinkageProjectSpec, LinkageProjectStatus, Party, PartyState, PartyStatus};
 use k8s_openapi::jiff::SignedDuration;
 
+use super::key;
 use super::view::{IngestState, ProjectView, SourceState};
 
 /// How often the store is asked for source objects that are not there yet, or could not be used.
@@ -139,7 +140,9 @@ fn entry<'a>(status: &'a mut LinkageProjectStatus, party: &str) -> Option<&'a mu
 }
 
 fn verdict(view: &ProjectView, spec: &LinkageProjectSpec, status: &LinkageProjectStatus) -> Verdict {
-    let (is_ready, reason, message) = if contribution::is_complete(spec, status) {
+    let (is_ready, reason, message) = if let Some(why) = key::refusal(spec) {
+        (false, ReadyReason::InvalidPublicKey, why)
+    } else if contribution::is_complete(spec, status) {
         let records = status.records.unwrap_or(0);
         (
             true,

@@ -54,6 +54,17 @@ fn every_party_is_listed_from_the_start() {
 }
 
 #[test]
+fn a_key_that_cannot_be_used_is_said_at_once() {
+    let mut view = view(json!({}));
+    let n = "A".repeat(171) + &"_".repeat(170) + "w";
+    view.project.spec.paillier_public_key =
+        serde_json::from_value(json!({"kty": "DAJ", "alg": "PAI-GN1", "modulus": n})).unwrap();
+    let condition = decided(&view).status.conditions[0].clone();
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "InvalidPublicKey"));
+    assert!(condition.message.contains("at least 2048"), "{}", condition.message);
+}
+
+#[test]
 fn a_source_that_is_there_is_read_once() {
     let first = decided(&view(json!({})));
     assert_eq!(first.ingest, [("a".to_owned(), "v1".to_owned())]);

@@ -2,6 +2,7 @@
 
 mod decide;
 mod ingest;
+pub mod key;
 mod tokens;
 mod view;
 

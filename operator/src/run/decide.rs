@@ -10,9 +10,12 @@ use scorer::summary::RunSummary;
 
 use super::advice;
 use super::failure;
+use super::from_run;
+use super::order;
 use super::progress;
 use super::view::{RunView, Summary};
 use crate::pods::JobState;
+use crate::project::key;
 
 /// How often a running Job's pods are asked for their progress.
 const POLL: Duration = Duration::from_secs(2);
@@ -66,6 +69,9 @@ pub fn decide(view: &RunView, shards: impl Fn(&LinkageProject) -> u32) -> Decisi
             format!("there is no LinkageProject {name} in this namespace; the run starts when it is there");
         return pending(view, status, RunStage::WaitingForParties, PendingReason::ProjectNotFound, message);
     };
+    if let Some(why) = key::refusal(&project.spec) {
+        return fail(view, status, FailedReason::InvalidInput, why);
+    }
     if let Some((reason, message)) = missing_contribution(project) {
         return pending(view, status, RunStage::WaitingForParties, reason, message);
     }
@@ -94,18 +100,25 @@ fn work(
             return fail(view, status, reason, message);
         }
     }
+    let solves_alone = view.run.spec.from_run.is_some();
+    if solves_alone && !is_vanished(&view.solve, &view.summary) {
+        return from_run::step(view, project, status);
+    }
     let shards =
         status.shards.map_or_else(|| shards(project), |shards| u32::try_from(shards).unwrap_or(1)).max(1);
     status.shards = i32::try_from(shards).ok();
-    let last_job = if shards == 1 { &view.score } else { &view.solve };
-    if *last_job == Some(JobState::Complete) && view.summary == Summary::Absent {
+    let last_job = if shards == 1 && !solves_alone { &view.score } else { &view.solve };
+    if is_vanished(last_job, &view.summary) {
         let message =
             "the Job has completed, but its summary is not in the store: somebody has deleted the run's \
                        objects; create the run again"
                 .to_owned();
         return fail(view, status, FailedReason::JobFailed, message);
     }
-    status.start_time.get_or_insert(Time(view.now));
+    if status.start_time.is_none() {
+        status.start_time = Some(Time(view.now));
+        status.data_sha256 = Some(order::data_sha256(project));
+    }
     match (&view.score, &view.solve) {
         (None, _) => {
             let message = format!("starting {shards} pod{}", if shards == 1 { "" } else { "s" });
@@ -122,6 +135,11 @@ fn work(
             pending(view, status, stage, reason, message)
         }
     }
+}
+
+/// Whether the last Job has done its work, and nothing is there to show for it.
+fn is_vanished(last_job: &Option<JobState>, summary: &Summary) -> bool {
+    *last_job == Some(JobState::Complete) && *summary == Summary::Absent
 }
 
 fn missing_contribution(project: &LinkageProject) -> Option<(PendingReason, String)> {
@@ -181,7 +199,7 @@ fn suspend(view: &RunView, mut status: LinkageRunStatus) -> Decision {
     Decision { action: if running { Action::DeleteJobs } else { Action::None }, ..decision }
 }
 
-fn pending(
+pub(super) fn pending(
     view: &RunView,
     mut status: LinkageRunStatus,
     stage: RunStage,
@@ -204,7 +222,7 @@ fn pending_with(
     // whoever watches never sees an earlier stage again
     status.stage = status.stage.max(Some(stage));
     conclude(view, &mut status, COMPLETE, false, reason.to_string(), message);
-    let polling = view.score.is_some() || reason == PendingReason::StoreUnavailable;
+    let polling = view.score.is_some() || view.solve.is_some() || reason == PendingReason::StoreUnavailable;
     Decision { action: Action::None, status, look_again: if polling { POLL } else { RESYNC } }
 }
 
@@ -233,7 +251,12 @@ fn complete(view: &RunView, mut status: LinkageRunStatus, summary: &RunSummary) 
     Decision { action: Action::None, status, look_again: RESYNC }
 }
 
-fn fail(view: &RunView, mut status: LinkageRunStatus, reason: FailedReason, message: String) -> Decision {
+pub(super) fn fail(
+    view: &RunView,
+    mut status: LinkageRunStatus,
+    reason: FailedReason,
+    message: String,
+) -> Decision {
     status.stage = Some(RunStage::Failed);
     status.completion_time = Some(Time(view.now));
     conclude(view, &mut status, COMPLETE, false, PendingReason::Failed.to_string(), message.clone());
@@ -266,4 +289,4 @@ fn set_suspended(view: &RunView, status: &mut LinkageRunStatus, suspended: bool,
 
 #[cfg(test)]
 #[path = "decide_tests.rs"]
-mod tests;
+pub(super) mod tests;

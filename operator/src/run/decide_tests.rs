@@ -6,7 +6,7 @@ use scorer::progress::{Progress, Stage};
 use scorer::summary::{Failure, FailureReason, ResultObject};
 use serde_json::json;
 
-fn run(spec: serde_json::Value) -> LinkageRun {
+pub(in crate::run) fn run(spec: serde_json::Value) -> LinkageRun {
     let mut merged = json!({"projectRef": {"name": "hospitals"}, "threshold": 0.8});
     merged.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     serde_json::from_value(json!({
@@ -16,7 +16,7 @@ fn run(spec: serde_json::Value) -> LinkageRun {
     .unwrap()
 }
 
-fn project(states: [&str; 2]) -> LinkageProject {
+pub(in crate::run) fn project(states: [&str; 2]) -> LinkageProject {
     let [a, b] = states;
     serde_json::from_value(json!({
         "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageProject", "metadata": {"name": "hospitals", "uid": "2"},
@@ -29,7 +29,7 @@ fn project(states: [&str; 2]) -> LinkageProject {
     .unwrap()
 }
 
-fn view() -> RunView {
+pub(in crate::run) fn view() -> RunView {
     RunView {
         run: run(json!({})),
         project: Some(project(["Contributed", "Contributed"])),
@@ -38,25 +38,26 @@ fn view() -> RunView {
         solve: None,
         pods: Vec::new(),
         summary: Summary::NotRead,
+        earlier: None,
         now: Timestamp::from_second(1000).unwrap(),
     }
 }
 
-fn decided(view: &RunView) -> Decision {
+pub(in crate::run) fn decided(view: &RunView) -> Decision {
     decide(view, |_| 1)
 }
 
 /// The view of the next reconciliation, after this decision's status was written.
-fn next(mut view: RunView, decision: &Decision) -> RunView {
+pub(in crate::run) fn next(mut view: RunView, decision: &Decision) -> RunView {
     view.run.status = Some(decision.status.clone());
     view
 }
 
-fn reason(decision: &Decision) -> &str {
+pub(in crate::run) fn reason(decision: &Decision) -> &str {
     decision.status.reason.as_deref().unwrap()
 }
 
-fn summary() -> RunSummary {
+pub(in crate::run) fn summary() -> RunSummary {
     RunSummary {
         version: 1,
         records: vec![1000, 1000],
@@ -75,7 +76,7 @@ fn summary() -> RunSummary {
     }
 }
 
-fn pod(component: &str, phase: PodPhase, progress: Option<Progress>) -> PodView {
+pub(in crate::run) fn pod(component: &str, phase: PodPhase, progress: Option<Progress>) -> PodView {
     PodView { component: component.into(), phase, progress }
 }
 
@@ -248,4 +249,29 @@ fn a_finished_run_is_deleted_when_its_time_is_over() {
     };
     assert_eq!((at(1040).action, at(1040).look_again), (Action::None, Duration::from_secs(60)));
     assert_eq!(at(1100).action, Action::DeleteRun);
+}
+
+#[test]
+fn a_key_that_cannot_be_used_fails_the_run() {
+    let mut project = project(["Waiting", "Waiting"]);
+    let n = "A".repeat(171) + &"_".repeat(170) + "w";
+    project.spec.paillier_public_key =
+        serde_json::from_value(json!({"kty": "DAJ", "alg": "PAI-GN1", "modulus": n})).unwrap();
+    let decision = decided(&RunView { project: Some(project), ..view() });
+    assert_eq!((decision.action, reason(&decision)), (Action::None, "InvalidInput"));
+    let message = decision.status.message.unwrap();
+    assert!(message.contains("it must have at least 2048"), "{message}");
+}
+
+#[test]
+fn the_message_tells_how_far_encrypting_is() {
+    let encrypting =
+        Progress { stage: Stage::Solving, mask_encrypted: 64, mask_total: 1000, ..Progress::default() };
+    let view = RunView {
+        score: Some(JobState::Active),
+        pods: vec![pod("score", PodPhase::Running, Some(encrypting))],
+        ..view()
+    };
+    let message = decided(&view).status.message.unwrap();
+    assert!(message.ends_with("; 64 of 1000 elements of the mask are encrypted"), "{message}");
 }

@@ -3,6 +3,8 @@
 mod advice;
 mod decide;
 mod failure;
+mod from_run;
+mod keep;
 mod order;
 mod progress;
 mod view;
@@ -33,6 +35,9 @@ pub async fn reconcile(run: Arc<LinkageRun>, context: Arc<Context>) -> Result<Re
         if !run.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
             return Ok(Requeue::await_change());
         }
+        if let Some(requeue) = keep::pairs(&run, &context).await? {
+            return Ok(requeue);
+        }
         return removal::purge(&context, &*run, &format!("{}={name}", labels::RUN), &order::prefix(&run))
             .await;
     }
@@ -46,6 +51,8 @@ pub async fn reconcile(run: Arc<LinkageRun>, context: Arc<Context>) -> Result<Re
     let decision = decide(&view, |project| order::shards(&view.run, project, &context.jobs));
     write(&view, decision, &context).await
 }
+
+pub use from_run::concerned;
 
 /// Whom a changed project concerns: the runs that name it.
 pub fn of_project(project: &LinkageProject, runs: &[Arc<LinkageRun>]) -> Vec<String> {
@@ -87,6 +94,10 @@ async fn read(run: LinkageRun, project: Option<LinkageProject>, context: &Contex
     let may_be_complete = pods.iter().any(|pod| pod.phase == PodPhase::Succeeded)
         || [&score, &solve].into_iter().flatten().any(|job| *job == JobState::Complete);
     let summary = if may_be_complete { read_summary(&run, context).await } else { Summary::NotRead };
+    let earlier = match run.spec.from_run.as_ref() {
+        Some(earlier) => context.api::<LinkageRun>().get_opt(&earlier.name).await?,
+        None => None,
+    };
     Ok(RunView {
         finished_shards: u32::try_from(finished_shards).unwrap_or(0),
         run,
@@ -95,6 +106,7 @@ async fn read(run: LinkageRun, project: Option<LinkageProject>, context: &Contex
         solve,
         pods,
         summary,
+        earlier,
         now: Timestamp::now(),
     })
 }

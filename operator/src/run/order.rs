@@ -1,8 +1,9 @@
 //! The Jobs of a run, and the plans they carry.
 
-use crds::{LinkageProject, LinkageRun, PartyState, ResultType, labels};
+use crds::{LinkageProject, LinkageRun, PartyState, PartyStatus, ResultType, labels};
 use kube::{Resource, ResourceExt};
-use scorer::plan::{FORMAT_VERSION, PartyInput, RunPlan};
+use scorer::plan::{FORMAT_VERSION, PairsFrom, PartyInput, RunPlan};
+use sha2::{Digest, Sha256};
 
 use super::progress::all_comparisons;
 use crate::jobs::{JobOrder, Task, memory_limit};
@@ -13,7 +14,11 @@ const MAX_SHARDS: u64 = 1000;
 
 /// Prefix of all objects of a run. The uid is never used again, unlike the name.
 pub fn prefix(run: &LinkageRun) -> String {
-    format!("runs/{}/", run.uid().unwrap_or_default())
+    prefix_of(&run.uid().unwrap_or_default())
+}
+
+fn prefix_of(uid: &str) -> String {
+    format!("runs/{uid}/")
 }
 
 /// Name of a run's Job.
@@ -55,8 +60,24 @@ pub fn job(
     })
 }
 
-fn plan(run: &LinkageRun, project: &LinkageProject, shards: u32, memory_limit_bytes: u64) -> RunPlan {
-    let parties = project.status.as_ref().map(|status| status.parties.as_slice()).unwrap_or_default();
+/// What tells the data of one run from another's: a checksum over all that the plans of both say of it.
+pub fn data_sha256(project: &LinkageProject) -> String {
+    let mut hash = Sha256::new();
+    for input in inputs(project) {
+        let PartyInput { party, encodings, blocks, records, encoding_bytes, sha256 } = input;
+        // a key is never used again, so it tells blocks apart that have no checksum; none has a line break in it
+        let blocks = blocks.unwrap_or_default();
+        hash.update(format!("{party}\n{encodings}\n{blocks}\n{records}\n{encoding_bytes}\n{sha256}\n"));
+    }
+    hex::encode(hash.finalize())
+}
+
+pub(super) fn plan(
+    run: &LinkageRun,
+    project: &LinkageProject,
+    shards: u32,
+    memory_limit_bytes: u64,
+) -> RunPlan {
     RunPlan {
         version: FORMAT_VERSION,
         run: run.name_any(),
@@ -67,20 +88,30 @@ fn plan(run: &LinkageRun, project: &LinkageProject, shards: u32, memory_limit_by
             ResultType::Permutations => scorer::plan::ResultType::Permutations,
         },
         blocking: project.spec.blocking == crds::Blocking::ByBlockId,
-        inputs: parties
-            .iter()
-            .filter(|party| party.state == PartyState::Contributed)
-            .map(|party| PartyInput {
-                party: party.name.clone(),
-                encodings: party.encodings.clone().unwrap_or_default(),
-                blocks: party.blocks.clone(),
-                records: party.records.and_then(|records| u64::try_from(records).ok()).unwrap_or(0),
-                encoding_bytes: party.encoding_bytes.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0),
-                sha256: party.sha256.clone().unwrap_or_default(),
-            })
-            .collect(),
+        inputs: inputs(project),
         output: prefix(run),
         shards,
         memory_limit_bytes,
+        mask_key: project.spec.paillier_public_key.as_ref().map(|key| key.modulus.clone()),
+        pairs_from: run
+            .status
+            .as_ref()
+            .and_then(|status| status.pairs_from_run.as_ref())
+            .map(|earlier| PairsFrom { run: earlier.name.clone(), output: prefix_of(&earlier.uid) }),
     }
+}
+
+/// What the parties have contributed, by data set.
+fn inputs(project: &LinkageProject) -> Vec<PartyInput> {
+    let parties = project.status.as_ref().map(|status| status.parties.as_slice()).unwrap_or_default();
+    let contributed = parties.iter().filter(|party| party.state == PartyState::Contributed);
+    let input = |party: &PartyStatus| PartyInput {
+        party: party.name.clone(),
+        encodings: party.encodings.clone().unwrap_or_default(),
+        blocks: party.blocks.clone(),
+        records: party.records.and_then(|records| u64::try_from(records).ok()).unwrap_or(0),
+        encoding_bytes: party.encoding_bytes.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0),
+        sha256: party.sha256.clone().unwrap_or_default(),
+    };
+    contributed.map(input).collect()
 }

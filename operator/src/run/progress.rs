@@ -6,7 +6,7 @@ use scorer::progress::Stage;
 
 use super::view::RunView;
 use crate::jobs::Task;
-use crate::pods::PodPhase;
+use crate::pods::{PodPhase, PodView};
 
 /// Pairs of records of different parties: what a run without blocking compares.
 pub fn all_comparisons(records: &[u64]) -> u64 {
@@ -54,7 +54,7 @@ pub fn update(
         (
             RunStage::Solving,
             PendingReason::Solving,
-            "the pairs are being solved and the result written".into(),
+            format!("the pairs are being solved and the result written{}", mask_note(&view.pods)),
         )
     } else if is_started {
         let failed = view.pods.iter().filter(|pod| matches!(pod.phase, PodPhase::Failed(_))).count();
@@ -66,6 +66,16 @@ pub fn update(
     } else {
         (RunStage::Queued, PendingReason::Queued, "waiting for the pods to start".into())
     }
+}
+
+/// How far encrypting the mask is, for the message; empty where that is not done.
+pub fn mask_note(pods: &[PodView]) -> String {
+    let reports = pods.iter().filter_map(|pod| pod.progress.as_ref());
+    let Some(report) = reports.max_by_key(|report| report.mask_encrypted) else { return String::new() };
+    if report.mask_total == 0 {
+        return String::new();
+    }
+    format!("; {} of {} elements of the mask are encrypted", report.mask_encrypted, report.mask_total)
 }
 
 /// The progress of a complete run.

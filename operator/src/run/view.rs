@@ -23,6 +23,8 @@ pub struct RunView {
     pub pods: Vec<PodView>,
     /// The run's summary in the store.
     pub summary: Summary,
+    /// The run that `spec.fromRun` names, if it does and there is one.
+    pub earlier: Option<LinkageRun>,
     /// The time.
     pub now: Timestamp,
 }

@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::plan::{FORMAT_VERSION, IngestPlan, RunPlan};
+use crate::paillier::PublicKey;
+use crate::plan::{FORMAT_VERSION, IngestPlan, ResultType, RunPlan};
 use crate::store::StoreArgs;
 
 /// Settings that all Jobs share.
@@ -42,7 +43,7 @@ pub struct IngestArgs {
 #[derive(Args, Clone, Debug)]
 pub struct ScoreArgs {
     /// What to do, as JSON
-    #[arg(long, env = "RUN_PLAN", value_name = "JSON", hide_env_values = true, value_parser = run_plan)]
+    #[arg(long, env = "RUN_PLAN", value_name = "JSON", hide_env_values = true, value_parser = score_plan)]
     pub plan: RunPlan,
 
     /// Which part of the comparisons to do, from 0
@@ -81,10 +82,33 @@ fn ingest_plan(text: &str) -> Result<IngestPlan, String> {
     Ok(plan)
 }
 
+fn score_plan(text: &str) -> Result<RunPlan, String> {
+    let plan = run_plan(text)?;
+    match &plan.pairs_from {
+        None => Ok(plan),
+        Some(_) => {
+            Err("the plan takes its pairs from an earlier run: there is nothing to score, only to solve"
+                .into())
+        }
+    }
+}
+
 fn run_plan(text: &str) -> Result<RunPlan, String> {
     let plan: RunPlan = serde_json::from_str(text).map_err(|error| error.to_string())?;
     check_version(plan.version)?;
     check_prefix(&plan.output)?;
+    if let Some(earlier) = &plan.pairs_from {
+        check_prefix(&earlier.output)?;
+        if earlier.output == plan.output {
+            return Err("the plan takes its pairs from the run itself".into());
+        }
+    }
+    if let Some(key) = &plan.mask_key {
+        PublicKey::of_modulus(key).map_err(|error| error.to_string())?;
+        if plan.result_type != ResultType::Permutations {
+            return Err("the plan has a key for a mask, but its result has no mask".into());
+        }
+    }
     if plan.inputs.len() < 2 {
         return Err("the plan must have two inputs or more".into());
     }

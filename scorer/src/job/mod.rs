@@ -7,6 +7,7 @@
 //! Knows plans, the store and the engine; nothing of Kubernetes but the file for the termination message.
 
 mod args;
+mod encrypted;
 mod failure;
 mod histogram;
 mod inputs;
@@ -17,6 +18,7 @@ mod seed;
 mod server;
 mod solve;
 mod state;
+mod take_over;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -47,7 +47,8 @@ async fn progress(State(shown): State<Arc<Shown>>) -> Json<Progress> {
 }
 
 async fn metrics(State(shown): State<Arc<Shown>>) -> String {
-    let Progress { stage, comparisons, total_comparisons, pairs } = shown.job.progress();
+    let Progress { stage, comparisons, total_comparisons, pairs, mask_encrypted, mask_total } =
+        shown.job.progress();
     metrics::with_local_recorder(&shown.recorder, || {
         metrics::describe_counter!("linkage_comparisons_total", "Pairs of records compared by this pod");
         metrics::describe_counter!("linkage_pairs_total", "Pairs at or above the threshold");
@@ -67,6 +68,13 @@ async fn metrics(State(shown): State<Arc<Shown>>) -> String {
         metrics::counter!("linkage_pairs_total").absolute(pairs);
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         metrics::gauge!("linkage_comparisons_planned").set(total_comparisons as f64);
+        if mask_total > 0 {
+            metrics::describe_counter!("linkage_mask_encrypted_total", "Elements of the mask encrypted");
+            metrics::describe_gauge!("linkage_mask_planned", "Elements of the mask to encrypt in all");
+            metrics::counter!("linkage_mask_encrypted_total").absolute(mask_encrypted);
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+            metrics::gauge!("linkage_mask_planned").set(mask_total as f64);
+        }
         for (name, known) in [
             ("loading", Stage::Loading),
             ("scoring", Stage::Scoring),

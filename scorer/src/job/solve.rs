@@ -4,7 +4,8 @@ use std::io::BufWriter;
 use std::time::Instant;
 
 use super::failure::{corrupt, from_io, internal};
-use super::{Work, histogram, memory, read_json, seed, write_json};
+use super::{Work, encrypted, histogram, memory, read_json, seed, take_over, write_json};
+use crate::paillier::PublicKey;
 use crate::pairs::{Merge, PairReader};
 use crate::plan::{FORMAT_VERSION, ResultType};
 use crate::progress::Stage;
@@ -16,7 +17,7 @@ use crate::summary::{Failure, ResultObject, RunSummary, ShardManifest};
 type Shards = Merge<PairReader<BlockingReader>>;
 
 /// Results are handed to the store in pieces of this size.
-const WRITE_BYTES: usize = 1 << 20;
+pub(super) const WRITE_BYTES: usize = 1 << 20;
 
 /// Solves a run whose shards are all scored, unless that is done already.
 ///
@@ -28,6 +29,9 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
     }
     let start = Instant::now();
     work.state.set_stage(Stage::Solving);
+    if let Some(earlier) = &work.plan.pairs_from {
+        take_over::take_over(work, earlier).await?;
+    }
     let mut manifests = Vec::new();
     for shard in 0..work.plan.shards {
         manifests.push(manifest(work, shard).await?);
@@ -152,6 +156,10 @@ fn finish_result(
         None => write_all(outputs, |out, _| result::write_groups(out, &groups))?,
         Some(seed) => {
             let permutations = Permutations::new(&groups, &seed)?;
+            if let Some(key) = mask_key(work)? {
+                let objects = encrypted::write(work, &permutations, &key, &seed, outputs)?;
+                return Ok((Some(groups.len()), objects));
+            }
             write_all(outputs, |out, name| match name {
                 "permutation-0" => permutations.write_permutation(0, out),
                 "permutation-1" => permutations.write_permutation(1, out),
@@ -160,6 +168,11 @@ fn finish_result(
         }
     };
     Ok((Some(groups.len()), objects))
+}
+
+fn mask_key(work: &Work) -> Result<Option<PublicKey>, Failure> {
+    let key = work.plan.mask_key.as_deref().map(PublicKey::of_modulus);
+    key.transpose().map_err(|error| internal(&error.to_string()))
 }
 
 /// Solves so many pairs.
@@ -176,10 +189,10 @@ fn form_groups(work: &Work, number: u64, pairs: Shards) -> Result<Groups, Failur
 }
 
 /// One object of the result that is being written.
-struct Output {
-    name: String,
-    key: String,
-    writer: BlockingWriter,
+pub(super) struct Output {
+    pub name: String,
+    pub key: String,
+    pub writer: BlockingWriter,
 }
 
 impl Output {

@@ -11,6 +11,8 @@ pub struct JobState {
     pub meter: Meter,
     stage: Mutex<Stage>,
     total: AtomicU64,
+    mask_done: AtomicU64,
+    mask_total: AtomicU64,
 }
 
 impl JobState {
@@ -21,6 +23,8 @@ impl JobState {
             comparisons: self.meter.comparisons(),
             total_comparisons: self.total.load(Ordering::Relaxed),
             pairs: self.meter.pairs(),
+            mask_encrypted: self.mask_done.load(Ordering::Relaxed),
+            mask_total: self.mask_total.load(Ordering::Relaxed),
         }
     }
 
@@ -32,6 +36,16 @@ impl JobState {
     pub(super) fn set_stage(&self, stage: Stage) {
         tracing::debug!(?stage, "stage");
         *self.stage.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = stage;
+    }
+
+    /// More elements of the mask that this pod will encrypt.
+    pub(super) fn add_mask_total(&self, elements: u64) {
+        self.mask_total.fetch_add(elements, Ordering::Relaxed);
+    }
+
+    /// More elements of the mask are encrypted.
+    pub(super) fn add_mask_done(&self, elements: u64) {
+        self.mask_done.fetch_add(elements, Ordering::Relaxed);
     }
 
     /// More comparisons that this pod will do.

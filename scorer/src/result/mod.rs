@@ -2,9 +2,11 @@
 //!
 //! Each writes exactly the body of one REST answer to any [`std::io::Write`]; give them buffered ones.
 
+mod encrypted_mask;
 mod json;
 mod permutations;
 
+pub use encrypted_mask::{PAILLIER_CONTEXT, encrypt_mask};
 pub use json::{write_groups, write_similarity_scores};
 pub use permutations::{Permutations, Seed};
 

@@ -111,14 +111,21 @@ impl Permutations {
 
     /// Writes `{"permutation":[…],"rows":n}` for a party (0 or 1).
     pub fn write_permutation(&self, dataset: usize, mut out: impl Write) -> Result<(), Error> {
+        out.write_all(b"{")?;
+        self.write_permutation_members(dataset, &mut out)?;
+        out.write_all(b"}")?;
+        Ok(out.flush()?)
+    }
+
+    /// Writes `"permutation":[…],"rows":n` for a party (0 or 1): the same without the braces.
+    pub fn write_permutation_members(&self, dataset: usize, mut out: impl Write) -> Result<(), Error> {
         let permutation = self.permutation(dataset);
-        out.write_all(b"{\"permutation\":[")?;
+        out.write_all(b"\"permutation\":[")?;
         for (i, position) in permutation.iter().enumerate() {
             let separator = if i == 0 { "" } else { "," };
             write!(out, "{separator}{position}")?;
         }
-        write!(out, "],\"rows\":{}}}", permutation.len())?;
-        Ok(out.flush()?)
+        Ok(write!(out, "],\"rows\":{}", permutation.len())?)
     }
 }
 

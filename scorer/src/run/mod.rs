@@ -102,6 +102,8 @@ fn plan(request: &Request, inputs: Vec<PartyInput>, memory_limit_bytes: u64) -> 
         output: OUTPUT.into(),
         shards: request.shards,
         memory_limit_bytes,
+        pairs_from: None,
+        mask_key: request.mask_key.clone(),
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use crds::{Blocking, LinkageProject, LinkageRun, Party, manifests};
 
 use super::args::{DeduplicateArgs, EncodingBytes, Wanted};
+use scorer::paillier::PublicKey;
 use scorer::plan::{ResultType, Source};
 
 /// One linkage of local files.
@@ -21,6 +22,8 @@ pub(super) struct Request {
     pub result_type: ResultType,
     pub threshold: f64,
     pub shards: u32,
+    /// The modulus of the key under which the mask is encrypted.
+    pub mask_key: Option<String>,
 }
 
 /// One party's name and files.
@@ -40,6 +43,17 @@ impl Request {
     }
 
     fn of_resources(project: &LinkageProject, run: &LinkageRun, folder: &Path) -> Result<Self> {
+        if let Some(earlier) = &run.spec.from_run {
+            bail!(
+                "spec.fromRun asks for the pairs of run {}, which are kept in a cluster's store only; leave it out, \
+                 and the records are compared here",
+                earlier.name
+            );
+        }
+        let mask_key = project.spec.paillier_public_key.as_ref();
+        if let Some(key) = mask_key {
+            PublicKey::new(&key.kty, &key.alg, &key.modulus)?;
+        }
         let bits = project.spec.encoding.as_ref().and_then(|encoding| encoding.bits);
         let encoding_bytes = bits.and_then(|bits| u32::try_from(bits / 8).ok());
         let parties = project.spec.parties.iter().enumerate();
@@ -57,6 +71,7 @@ impl Request {
             },
             threshold: run.spec.threshold,
             shards: run.spec.shards.and_then(|shards| u32::try_from(shards).ok()).unwrap_or(1).max(1),
+            mask_key: mask_key.map(|key| key.modulus.clone()),
         })
     }
 
@@ -89,6 +104,7 @@ impl Request {
             },
             threshold: args.threshold,
             shards: 1,
+            mask_key: None,
         })
     }
 }

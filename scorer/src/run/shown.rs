@@ -50,11 +50,11 @@ async fn show_bar(bar: ProgressBar, state: Arc<JobState>) {
     let mut ticks = tokio::time::interval(BAR_INTERVAL);
     loop {
         ticks.tick().await;
-        let Progress { stage, comparisons, total_comparisons, pairs } = state.progress();
-        bar.set_prefix(name(stage));
-        bar.set_length(total_comparisons);
-        bar.set_position(comparisons);
-        bar.set_message(format!("{pairs} pairs"));
+        let progress = state.progress();
+        bar.set_prefix(name(progress.stage));
+        bar.set_length(progress.total_comparisons);
+        bar.set_position(progress.comparisons);
+        bar.set_message(so_far(&progress));
     }
 }
 
@@ -62,8 +62,19 @@ async fn print_lines(state: Arc<JobState>) {
     let mut ticks = tokio::time::interval_at((Instant::now() + LINE_INTERVAL).into(), LINE_INTERVAL);
     loop {
         ticks.tick().await;
-        let Progress { stage, comparisons, total_comparisons, pairs } = state.progress();
-        eprintln!("{}: {comparisons} of {total_comparisons} comparisons, {pairs} pairs", name(stage));
+        let progress = state.progress();
+        let Progress { stage, comparisons, total_comparisons, .. } = progress;
+        let so_far = so_far(&progress);
+        eprintln!("{}: {comparisons} of {total_comparisons} comparisons, {so_far}", name(stage));
+    }
+}
+
+/// What has come of the comparisons.
+fn so_far(progress: &Progress) -> String {
+    let Progress { pairs, mask_encrypted, mask_total, .. } = progress;
+    match mask_total {
+        0 => format!("{pairs} pairs"),
+        _ => format!("{pairs} pairs, {mask_encrypted} of {mask_total} elements of the mask encrypted"),
     }
 }
 
