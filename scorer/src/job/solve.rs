@@ -4,9 +4,10 @@ use std::io::BufWriter;
 use std::time::Instant;
 
 use super::failure::{corrupt, from_io, internal};
+use super::shard_pairs::{self, ShardPairs, StoredPairs};
 use super::{Work, encrypted, histogram, memory, read_json, seed, take_over, write_json};
 use crate::paillier::PublicKey;
-use crate::pairs::{Merge, PairReader};
+use crate::pairs::Merge;
 use crate::plan::{FORMAT_VERSION, ResultType};
 use crate::progress::Stage;
 use crate::result::{self, Permutations, Seed};
@@ -14,7 +15,7 @@ use crate::solve::{GreedySolver, Groups};
 use crate::store::{BlockingReader, BlockingWriter, ObjectWriter, Store, Written};
 use crate::summary::{Failure, ResultObject, RunSummary, ShardManifest};
 
-type Shards = Merge<PairReader<BlockingReader>>;
+type Shards = Merge<ShardPairs<BlockingReader>>;
 
 /// Results are handed to the store in pieces of this size.
 pub(super) const WRITE_BYTES: usize = 1 << 20;
@@ -47,7 +48,7 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
     let (groups, results) = write_result(work, &manifests, seed).await?;
     let summary = RunSummary {
         version: FORMAT_VERSION,
-        records: records(work),
+        records: work.records(),
         comparisons: manifests.iter().map(|manifest| manifest.comparisons).sum(),
         pairs: manifests.iter().map(|manifest| manifest.pairs).sum(),
         groups,
@@ -78,18 +79,10 @@ async fn solved_before(work: &Work) -> Result<Option<RunSummary>, Failure> {
 }
 
 async fn manifest(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
-    let key = work.manifest_key(shard);
-    let manifest: ShardManifest = read_json(&work.store, &key)
-        .await?
-        .ok_or_else(|| corrupt(&key, "the shard has not been scored, or its pairs were deleted"))?;
-    if manifest.version != FORMAT_VERSION || manifest.shard != shard || manifest.shards != work.plan.shards {
-        return Err(corrupt(&key, "it is of another run, or of another version"));
-    }
-    Ok(manifest)
-}
-
-fn records(work: &Work) -> Vec<u64> {
-    work.plan.inputs.iter().map(|input| input.records).collect()
+    let found = shard_pairs::manifest(work, &work.plan.output, shard).await?;
+    found.ok_or_else(|| {
+        corrupt(&work.manifest_key(shard), "the shard has not been scored, or its pairs were deleted")
+    })
 }
 
 /// Writes the objects of the result, the main one first; tells how many groups there are, where there are any.
@@ -108,33 +101,21 @@ async fn write_result(
         let key = work.key(format_args!("result/{name}.json"));
         outputs.push(Output::open(&work.store, key, name).await?);
     }
-    let mut readers = Vec::new();
+    let mut shards = Vec::new();
     for manifest in manifests {
-        readers.push(reader(work, manifest).await?);
+        let found = StoredPairs::find(work, &work.plan.output, manifest).await?;
+        let missing = || corrupt(&work.pairs_key(manifest.shard), "it is not there any more");
+        shards.push(found.ok_or_else(missing)?);
     }
     let pairs = manifests.iter().map(|manifest| manifest.pairs).sum();
     let solving = {
         let work = work.clone();
         tokio::task::spawn_blocking(move || -> Result<_, Failure> {
-            let open = |(shard, reader)| PairReader::new(work.pairs_key(shard), reader);
-            let readers = (0..).zip(readers).map(open).collect::<Result<_, _>>()?;
-            finish_result(&work, pairs, Merge::new(readers)?, seed, outputs)
+            let shards = shards.into_iter().map(StoredPairs::open).collect::<Result<_, _>>()?;
+            finish_result(&work, pairs, Merge::new(shards)?, seed, outputs)
         })
     };
     solving.await.map_err(|error| internal(&error.to_string()))?
-}
-
-/// The pairs of a shard: the last read fails unless they are those that were scored.
-async fn reader(work: &Work, manifest: &ShardManifest) -> Result<BlockingReader, Failure> {
-    let key = work.pairs_key(manifest.shard);
-    let info = work.store.head(&key).await?.ok_or_else(|| corrupt(&key, "it is not there any more"))?;
-    if info.bytes != manifest.bytes {
-        let why = format!("it has {} bytes, {} were written", info.bytes, manifest.bytes);
-        return Err(corrupt(&key, &why));
-    }
-    let expected = Written { bytes: manifest.bytes, sha256: manifest.sha256.clone() };
-    let piece = memory::piece_bytes(work.plan.memory_limit_bytes, work.plan.shards);
-    Ok(BlockingReader::new(&work.store, &key, expected, piece))
 }
 
 fn finish_result(
@@ -177,7 +158,7 @@ fn mask_key(work: &Work) -> Result<Option<PublicKey>, Failure> {
 
 /// Solves so many pairs.
 fn form_groups(work: &Work, number: u64, pairs: Shards) -> Result<Groups, Failure> {
-    let records = records(work);
+    let records = work.records();
     let permutations = work.plan.result_type == ResultType::Permutations;
     let within = if records.len() == 1 { number } else { 0 };
     memory::check_solving(work.plan.memory_limit_bytes, records.iter().sum(), within, permutations)?;
