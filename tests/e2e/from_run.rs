@@ -100,7 +100,10 @@ async fn pairs_that_cannot_be_used_fail_the_run_in_words() -> Story {
         let message = here.namespace.wait_reason("lrun/spoilt", "CorruptObject").await?;
         assert!(message.contains(&pairs) && message.contains("create a new run"), "{message}");
         let spoilt = here.namespace.get("lrun/spoilt").await?.unwrap_or_default();
-        assert_eq!((&spoilt["status"]["stage"], &spoilt["status"]["results"]), (&json!("Failed"), &json!(null)));
+        assert_eq!(
+            (&spoilt["status"]["stage"], &spoilt["status"]["results"]),
+            (&json!("Failed"), &json!(null))
+        );
         Ok(())
     })
     .await
