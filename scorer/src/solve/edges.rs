@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// How many pairs have been seen between two groups that may still merge. Groups go by the number of one of
 /// their records; a pair of groups that is not held has seen none.

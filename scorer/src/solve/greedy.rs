@@ -1,6 +1,5 @@
-use std::collections::HashMap;
-
 use fixedbitset::FixedBitSet;
+use foldhash::HashMap;
 
 use super::edges::Edges;
 use super::records::Records;
@@ -67,7 +66,7 @@ impl GreedySolver {
             records,
             group: alone.clone(),
             next: alone,
-            sizes: HashMap::new(),
+            sizes: HashMap::default(),
             edges: Edges::default(),
             groups: 0,
             pairs: 0,
@@ -147,7 +146,7 @@ impl GreedySolver {
         let size = self.size(a) + self.size(b);
         let of_b = self.edges.take(b);
         // Within a single party all of its edges stay.
-        let of_a = if self.parties > 1 { self.edges.take(a) } else { HashMap::new() };
+        let of_a = if self.parties > 1 { self.edges.take(a) } else { HashMap::default() };
         let mut member = b;
         loop {
             self.group[member as usize] = a;
