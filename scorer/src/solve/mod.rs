@@ -7,10 +7,12 @@
 mod edges;
 mod greedy;
 mod groups;
+mod options;
 mod records;
 
 pub use greedy::GreedySolver;
 pub use groups::{Groups, Member};
+pub use options::{GreedyOptions, Solver};
 
 use thiserror::Error;
 
@@ -22,6 +24,12 @@ pub enum Error {
     TooManyRecords {
         /// Records of all data sets.
         records: u64,
+    },
+    /// What the solver is told cannot be of use.
+    #[error("the groups cannot be formed so: {what}")]
+    Options {
+        /// What is wrong, and what to do.
+        what: String,
     },
     /// A pair names a record that is not there, the same one twice, or two of one of several parties.
     #[error("pair {position} cannot be: {what}")]
