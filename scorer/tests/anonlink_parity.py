@@ -9,6 +9,7 @@ writes shard-<i>.pairs, merged.pairs and groups.json beside them.
 Solvings: DIR/solving-<n>/case.json, and candidates.pairs as anonlink dumps them, in several widths. The scorer
 writes copy.pairs, the same pairs as it has read them, groups.json, and for each merge threshold and whether groups are
 one-to-one groups-<number of the threshold>-<true or false>.json.
+Of both, where there are two parties: optimal.json, the groups with the greatest sum of scores, which SciPy has to find, too.
 """
 
 import array
@@ -27,6 +28,7 @@ from anonlink import serialization
 from anonlink.similarities import dice_coefficient_accelerated
 from anonlink.solving import greedy_solve, greedy_solve_python, probabilistic_greedy_solve
 from anonlink.solving import probabilistic_greedy_solve_python
+from scipy.optimize import linear_sum_assignment
 
 # ---------------------------------------------------------------------------------------------- linkages
 
@@ -147,6 +149,8 @@ def check_linkage(directory):
     if beyond:
         raise SystemExit(f"{directory}: anonlink has pairs that the scorer has not: {sorted(beyond)[:5]}")
     check_groups(directory, candidates)
+    if len(datasets) == 2:
+        check_optimal(directory, candidates, case["records"])
     return len(defined), len(defined) - len(theirs)
 
 
@@ -196,6 +200,8 @@ def check_solving(directory):
     same("copy", as_hex(as_tuples(copy)), as_hex(as_tuples(candidates)))
     check_groups(directory, candidates)
     case = json.loads((directory / "case.json").read_text())
+    if len(case["records"]) == 2:
+        check_optimal(directory, candidates, case["records"])
     for number, bits in enumerate(case["merge_threshold_bits"]):
         merge_threshold = of_bits(bits)
         for one_to_one in [True, False]:
@@ -239,6 +245,24 @@ def check_groups(directory, candidates):
     for solve in (greedy_solve, greedy_solve_python):
         theirs = sorted(sorted([list(member) for member in group]) for group in solve(candidates))
         same(f"groups of {solve.__name__}", ours, theirs)
+
+
+def check_optimal(directory, candidates, records):
+    scores, _, (first, second) = candidates
+    matrix = numpy.zeros(records)
+    matrix[numpy.array(first, dtype=int), numpy.array(second, dtype=int)] = scores
+    ours = json.loads((directory / "optimal.json").read_text())["groups"]
+    chosen = [(a, b) for (_, a), (_, b) in ours]
+    same("parties of optimal groups", {(p, q) for (p, _), (q, _) in ours} - {(0, 1)}, set())
+    if not all(len(set(column)) == len(chosen) for column in zip(*chosen)) or not all(map(matrix.item, chosen)):
+        raise SystemExit(f"{directory}: what is matched is no pair, or twice: {ours}")
+    # SciPy rounds as it adds up
+    found, greatest = (
+        math.fsum(matrix[pair] for pair in pairs)
+        for pairs in (chosen, zip(*linear_sum_assignment(matrix, maximize=True)))
+    )
+    if abs(found - greatest) > 1e-9:
+        raise SystemExit(f"{directory}: the sum of scores is {found}, SciPy finds {greatest}")
 
 
 def check_shares(file, candidates, merge_threshold, deduplicated):

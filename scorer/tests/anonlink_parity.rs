@@ -1,4 +1,5 @@
-//! The engine, the pairs files and the solver give what anonlink (the PyPI package) gives, to the bit.
+//! The engine, the pairs files and the solver give what anonlink (the PyPI package) gives, to the bit; and the optimal
+//! solver what SciPy's gives.
 //!
 //! `anonlink_parity.py` makes the inputs out of a seed and compares; what is compared with what is told there. Set
 //! `PARITY_SEED` to try other inputs.
@@ -15,7 +16,7 @@ use scorer::engine::{
 };
 use scorer::pairs::{Merge, Pair, PairReader, PairSorter, PairWriter};
 use scorer::result::write_groups;
-use scorer::solve::{GreedyOptions, GreedySolver};
+use scorer::solve::{self, GreedyOptions, GreedySolver, OptimalOptions, solve_optimally};
 use serde::Deserialize;
 
 const DEFAULT_SEED: &str = "20240229";
@@ -127,6 +128,12 @@ fn solve_dumped(directory: &Path) {
 
 fn solve(directory: &Path, records: &[u64], pairs: &[Pair]) {
     solve_with(GreedyOptions::default(), &directory.join("groups.json"), records, pairs);
+    if records.len() == 2 {
+        let read = || Ok::<_, solve::Error>(pairs.iter().copied().map(Ok));
+        let options = OptimalOptions { max_component_records: OptimalOptions::MOST_RECORDS };
+        let (groups, _) = solve_optimally(records, options, 1 << 30, read).unwrap();
+        write_groups(BufWriter::new(File::create(directory.join("optimal.json")).unwrap()), &groups).unwrap();
+    }
 }
 
 fn solve_with(options: GreedyOptions, file: &Path, records: &[u64], pairs: &[Pair]) {

@@ -12,16 +12,16 @@ use crate::pairs::Pair;
 /// them has been seen, they merge. As pairs are only formed between parties, groups that share a party can
 /// never merge, and a group never holds two records of one party.
 ///
-/// [`GreedyOptions`] ask for less: then the groups are those of anonlink's `probabilistic_greedy_solve`, of the compiled
-/// one, in whose order factors are multiplied. With a lower merge threshold a share of the edges suffices, and groups that
-/// share a party merge only if these are not one-to-one.
+/// [`GreedyOptions`] ask for less: then the groups are those of anonlink's `probabilistic_greedy_solve`, of the
+/// compiled one, in whose order factors are multiplied. With a lower merge threshold a share of the edges suffices, and
+/// groups that share a party merge only if these are not one-to-one.
 ///
 /// A single party's pairs are those within its data. Then a group is what that party holds of one person: any number of
 /// records, every two of which are a pair. Records that are only similar to a common third one stay apart.
 ///
-/// **Memory**: 8 bytes a record, plus the edges between groups that have not merged but still may: groups of
-/// disjoint parties, of which one at least has two records. With two parties there are none. With a single party, or if
-/// groups may hold several records of one, these are any groups, and in the worst case all pairs but one for each record.
+/// **Memory**: 8 bytes a record, plus the edges between groups that have not merged but still may: groups of disjoint
+/// parties, of which one at least has two records. With two parties there are none. With a single party, or if groups
+/// may hold several records of one, these are any groups, and in the worst case all pairs but one for each record.
 ///
 /// ```
 /// use scorer::pairs::Pair;
@@ -71,15 +71,14 @@ impl GreedySolver {
     pub fn with_options(records: &[u64], options: GreedyOptions) -> Result<Self, Error> {
         let parties = records.len();
         options.check(parties)?;
-        let GreedyOptions { merge_threshold, one_to_one } = options;
         let records = Records::new(records)?;
         let alone: Vec<u32> = (0..records.total()).collect();
         Ok(Self {
             records,
             parties,
-            merge_threshold,
+            merge_threshold: options.merge_threshold,
             // Where every pair must have come, groups that share a party never merge: no pair is within a party.
-            one_to_one: parties > 1 && (one_to_one != Some(false) || merge_threshold == 1.0),
+            one_to_one: !options.keeps_edges(parties),
             group: alone.clone(),
             next: alone,
             sizes: HashMap::new(),

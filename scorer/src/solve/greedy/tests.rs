@@ -7,7 +7,8 @@ use crate::solve::Member;
 
 const DEFAULT: GreedyOptions = GreedyOptions { merge_threshold: 1.0, one_to_one: None };
 
-/// The rule as it is told: every pair seen is kept, and two groups merge as soon as enough pairs between them were seen.
+/// The rule as it is told: every pair seen is kept, and two groups merge as soon as enough pairs between them were
+/// seen.
 fn naive(pairs: &[Pair], options: GreedyOptions) -> BTreeSet<Vec<Member>> {
     let mut seen = BTreeSet::new();
     let mut group_of: BTreeMap<Member, Vec<Member>> = BTreeMap::new();
