@@ -25,7 +25,7 @@ pub struct RunSolver {
     /// Whether a group holds at most one record of each party. True by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     one_to_one: Option<bool>,
-    /// Records that are connected by pairs are solved greedily if there are more than this. 1000 by default.
+    /// Records that are connected by pairs are solved greedily if there are more than this. 5000 by default.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::whole_number")]
     #[schema(value_type = Option<u32>, minimum = 2, maximum = 100_000)]
     max_component_records: Option<i64>,

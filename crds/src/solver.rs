@@ -34,7 +34,7 @@ pub struct Solver {
     pub one_to_one: Option<bool>,
 
     /// For Optimal: records that are connected by pairs are solved together, unless there are more than this; those are
-    /// solved greedily, and status.solving tells how many. 1000 by default. The time that a component takes may grow
+    /// solved greedily, and status.solving tells how many. 5000 by default. The time that a component takes may grow
     /// with the cube of its records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 100_000))]

@@ -26,8 +26,9 @@ pub struct OptimalOptions {
 impl OptimalOptions {
     /// The greatest bound on a component's records.
     pub const MOST_RECORDS: u32 = 100_000;
-    /// The bound by default. Even where every record is similar to every other, such a component takes a second or so.
-    pub const DEFAULT_RECORDS: u32 = 1000;
+    /// The bound by default. Even where every record is similar to every other, such a component takes less than 1 GiB,
+    /// and some seconds; with scores that are as hard as can be, a minute or two. Few similar records take no time at all.
+    pub const DEFAULT_RECORDS: u32 = 5000;
 
     /// Refuses what cannot be of use to so many parties.
     ///
