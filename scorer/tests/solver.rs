@@ -27,6 +27,10 @@ impl Here {
     }
 
     fn link(&self, threshold: f64, solver: &str) -> Result<String, String> {
+        self.link_within(2 << 30, threshold, solver)
+    }
+
+    fn link_within(&self, memory_bytes: u64, threshold: f64, solver: &str) -> Result<String, String> {
         let party = |name: &&str| {
             let file = example(&format!("three-parties/{name}.json")).canonicalize().unwrap();
             format!("{{name: {name}, source: {{encodings: {}}}}}", file.display())
@@ -40,13 +44,14 @@ impl Here {
             self.result_type,
             parties.join(", ")
         );
-        self.run(&manifests)
+        self.run(memory_bytes, &manifests)
     }
 
-    fn run(&self, manifests: &str) -> Result<String, String> {
+    fn run(&self, memory_bytes: u64, manifests: &str) -> Result<String, String> {
         let file = self.folder.path().join("link.yaml");
         std::fs::write(&file, manifests).unwrap();
-        let output = scorer(&["run", "--force"]).arg(file).current_dir(self.folder.path()).output().unwrap();
+        let mut command = scorer(&["run", "--force", "--memory-limit", &memory_bytes.to_string()]);
+        let output = command.arg(file).current_dir(self.folder.path()).output().unwrap();
         let (said, told) = (output.stdout, output.stderr);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         if output.status.success() { Ok(text(said)) } else { Err(text(told)) }
@@ -132,6 +137,18 @@ fn what_was_too_large_for_optimal_is_said() {
 }
 
 #[test]
+fn a_component_that_does_not_fit_the_memory_is_refused_with_the_way_out() {
+    let here = Here::new("Groups", TWO);
+    // every record is connected with every other, by 416,924 pairs
+    let optimal = ", solver: {algorithm: Optimal}";
+    let told = here.link_within(96 << 20, 0.6, optimal).unwrap_err();
+    assert!(told.contains("2000 records") && told.contains("lower maxComponentRecords"), "{told}");
+    let bounded = ", solver: {algorithm: Optimal, maxComponentRecords: 1999}";
+    assert!(here.link_within(96 << 20, 0.6, bounded).unwrap().contains("groups       978\n"));
+    assert!(here.link(0.6, optimal).unwrap().contains("groups       1,000\n"));
+}
+
+#[test]
 fn the_examples_solvers_form_these_groups() {
     // the manifests are for a cluster; here the parties' files take the place of uploads
     let with_files = |folder: &str| {
@@ -146,7 +163,7 @@ fn the_examples_solvers_form_these_groups() {
             manifests = manifests.replace(&format!("- name: {party}"), &source);
         }
         let here = Here::new("Groups", TWO);
-        here.run(&manifests).unwrap()
+        here.run(2 << 30, &manifests).unwrap()
     };
     assert!(with_files("optimal").contains("groups       633\n"));
     assert!(with_files("merge-threshold").contains("groups       777\n"));
