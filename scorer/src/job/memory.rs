@@ -65,9 +65,9 @@ pub(super) fn optimal_share(limit_bytes: u64, records: u64) -> Result<u64, Failu
     }
 }
 
-/// How much of each shard's pairs is read at a time.
+/// How much of each shard's pairs is read at a time; twice that is held.
 pub(super) fn piece_bytes(limit_bytes: u64, shards: u32) -> u64 {
-    (limit_bytes / 8 / u64::from(shards.max(1))).clamp(64 << 10, 4 << 20)
+    (limit_bytes / 16 / u64::from(shards.max(1))).clamp(32 << 10, 4 << 20)
 }
 
 #[cfg(test)]

@@ -1,53 +1,35 @@
+use super::Work;
 use super::failure::corrupt;
-use super::{Work, memory};
-use crate::pairs::{Merge, PairReader};
-use crate::store::{BlockingReader, Written};
+use super::shard_pairs::{ShardPairs, StoredPairs};
+use crate::pairs::{Error, Merge};
+use crate::store::BlockingReader;
 use crate::summary::{Failure, ShardManifest};
 
-/// The pairs of all shards, merged as they are read.
-pub(super) type Shards = Merge<PairReader<BlockingReader>>;
-
 /// The pairs of all shards of a run, to be read as often as needed.
-pub(super) struct ScoredPairs {
-    work: Work,
-    manifests: Vec<ShardManifest>,
-}
+pub(super) struct ScoredPairs(Vec<StoredPairs>);
 
 impl ScoredPairs {
-    /// Sees to it that the objects are there, with the sizes that were written.
+    /// The pairs that the manifests tell of.
     ///
     /// # Errors
-    /// When one is missing or of another size, or the store does not answer.
+    /// When those of a shard are not there, or more or fewer, or the store does not answer.
     pub async fn find(work: &Work, manifests: &[ShardManifest]) -> Result<Self, Failure> {
+        let mut shards = Vec::new();
         for manifest in manifests {
-            let key = work.pairs_key(manifest.shard);
-            let info =
-                work.store.head(&key).await?.ok_or_else(|| corrupt(&key, "it is not there any more"))?;
-            if info.bytes != manifest.bytes {
-                let why = format!("it has {} bytes, {} were written", info.bytes, manifest.bytes);
-                return Err(corrupt(&key, &why));
-            }
+            let found = StoredPairs::find(work, &work.plan.output, manifest).await?;
+            let missing = || corrupt(&work.pairs_key(manifest.shard), "it is not there any more");
+            shards.push(found.ok_or_else(missing)?);
         }
-        Ok(Self { work: work.clone(), manifests: manifests.to_vec() })
+        Ok(Self(shards))
     }
 
     /// How many there are.
     pub fn number(&self) -> u64 {
-        self.manifests.iter().map(|manifest| manifest.pairs).sum()
+        self.0.iter().map(StoredPairs::number).sum()
     }
 
-    /// Opens them; call it within the runtime, on a thread that may block. The last read of a shard fails unless its
-    /// pairs are those that were scored.
-    pub fn open(&self) -> Result<Shards, Failure> {
-        let plan = &self.work.plan;
-        let piece = memory::piece_bytes(plan.memory_limit_bytes, plan.shards);
-        let open = |manifest: &ShardManifest| {
-            let key = self.work.pairs_key(manifest.shard);
-            let expected = Written { bytes: manifest.bytes, sha256: manifest.sha256.clone() };
-            let reader = BlockingReader::new(&self.work.store, &key, expected, piece);
-            PairReader::new(key, reader)
-        };
-        let readers = self.manifests.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Merge::new(readers)?)
+    /// Begins to read, merged; within the runtime, on a thread that may block.
+    pub fn open(&self) -> Result<Merge<ShardPairs<BlockingReader>>, Error> {
+        Merge::new(self.0.iter().map(StoredPairs::open).collect::<Result<_, _>>()?)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::failure::{corrupt, from_io, internal};
 use super::scored_pairs::ScoredPairs;
-use super::{Work, encrypted, histogram, memory, read_json, seed, take_over, write_json};
+use super::{Work, encrypted, histogram, memory, read_json, seed, shard_pairs, take_over, write_json};
 use crate::paillier::PublicKey;
 use crate::plan::{FORMAT_VERSION, ResultType};
 use crate::progress::Stage;
@@ -45,7 +45,7 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
     let Solved { groups, solving, results } = write_result(work, &manifests, seed).await?;
     let summary = RunSummary {
         version: FORMAT_VERSION,
-        records: records(work),
+        records: work.records(),
         comparisons: manifests.iter().map(|manifest| manifest.comparisons).sum(),
         pairs: manifests.iter().map(|manifest| manifest.pairs).sum(),
         groups,
@@ -77,18 +77,10 @@ async fn solved_before(work: &Work) -> Result<Option<RunSummary>, Failure> {
 }
 
 async fn manifest(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
-    let key = work.manifest_key(shard);
-    let manifest: ShardManifest = read_json(&work.store, &key)
-        .await?
-        .ok_or_else(|| corrupt(&key, "the shard has not been scored, or its pairs were deleted"))?;
-    if manifest.version != FORMAT_VERSION || manifest.shard != shard || manifest.shards != work.plan.shards {
-        return Err(corrupt(&key, "it is of another run, or of another version"));
-    }
-    Ok(manifest)
-}
-
-fn records(work: &Work) -> Vec<u64> {
-    work.plan.inputs.iter().map(|input| input.records).collect()
+    let found = shard_pairs::manifest(work, &work.plan.output, shard).await?;
+    found.ok_or_else(|| {
+        corrupt(&work.manifest_key(shard), "the shard has not been scored, or its pairs were deleted")
+    })
 }
 
 /// What has come of the pairs.
@@ -174,7 +166,7 @@ fn form_groups(work: &Work, pairs: &ScoredPairs) -> Result<(Groups, Option<Solvi
     match work.plan.solver.unwrap_or_default() {
         Solver::Greedy(options) => Ok((form_groups_greedily(work, options, pairs)?, None)),
         Solver::Optimal(options) => {
-            let records = records(work);
+            let records = work.records();
             let memory = memory::optimal_share(work.plan.memory_limit_bytes, records.iter().sum())?;
             let read = || -> Result<_, Failure> { Ok(pairs.open()?.map(|pair| Ok(pair?))) };
             let (groups, solving) = solve_optimally(&records, options, memory, read)?;
@@ -193,7 +185,7 @@ fn form_groups(work: &Work, pairs: &ScoredPairs) -> Result<(Groups, Option<Solvi
 }
 
 fn form_groups_greedily(work: &Work, options: GreedyOptions, pairs: &ScoredPairs) -> Result<Groups, Failure> {
-    let records = records(work);
+    let records = work.records();
     let permutations = work.plan.result_type == ResultType::Permutations;
     let edges = if options.keeps_edges(records.len()) { pairs.number() } else { 0 };
     memory::check_solving(work.plan.memory_limit_bytes, records.iter().sum(), edges, permutations)?;
