@@ -305,7 +305,7 @@ fn the_plan_tells_how_groups_are_formed() {
 
 #[test]
 fn what_was_too_large_to_be_solved_optimally_is_told() {
-    let solving = scorer::solve::Solving {
+    let solving = Solving {
         components: 900,
         largest_component_records: 1500,
         greedy_components: 2,
@@ -321,6 +321,6 @@ fn what_was_too_large_to_be_solved_optimally_is_told() {
     assert_eq!((told.components, told.greedy_components, told.greedy_pairs), (900, 2, 44_000));
     let message = status.message.unwrap();
     assert!(message.ends_with("2 of the components, with 2600 records and 44000 pairs"), "{message}");
-    let nothing = with(scorer::solve::Solving { greedy_components: 0, ..solving });
+    let nothing = with(Solving { greedy_components: 0, ..solving });
     assert_eq!(nothing.message.as_deref(), Some("948 pairs at or above 0.8"));
 }
