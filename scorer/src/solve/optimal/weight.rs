@@ -15,7 +15,7 @@ impl Weight {
     pub(super) fn of_score(score: f64) -> Option<Self> {
         const LEAST: f64 = 1.0 / (1u64 << 48) as f64;
         // a multiplication by a power of two is exact
-        (LEAST..=1.0).contains(&score).then(|| Self((score * (1u128 << 100) as f64) as i128))
+        (LEAST..=1.0).contains(&score).then_some(Self((score * (1u128 << 100) as f64) as i128))
     }
 }
 
