@@ -34,6 +34,7 @@ pub mod runs;
 pub mod serve;
 pub mod service;
 pub mod settings;
+pub mod solver;
 pub mod telemetry;
 pub mod text;
 pub mod throttle;

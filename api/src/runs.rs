@@ -24,6 +24,7 @@ use crate::error::{Error, Problem};
 use crate::from_run;
 use crate::projects;
 use crate::run_status::{self, RunState, RunStatus};
+use crate::solver::{self, RunSolver};
 use crate::text::{self, time};
 
 /// One run of the list.
@@ -48,6 +49,8 @@ pub struct NewRun {
     /// its threshold must be this one's or lower.
     #[schema(value_type = Option<Name>)]
     from_run: Option<String>,
+    /// How groups are formed; by default as anonlink forms them.
+    solver: Option<RunSolver>,
     /// What people call it.
     #[schema(max_length = 1024, default = "")]
     name: Option<String>,
@@ -68,6 +71,10 @@ pub struct RunDescription {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Name>, nullable = false)]
     from_run: Option<String>,
+    /// How groups are formed, if the run was created with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    solver: Option<RunSolver>,
     #[schema(max_length = 1024)]
     name: String,
     #[schema(max_length = 10240)]
@@ -135,6 +142,7 @@ pub async fn create(
     Json(wanted): Json<NewRun>,
 ) -> Result<(StatusCode, JsonAnswer<RunDescription>), Error> {
     let run = wanted.into_resource(&project)?;
+    solver::check(&project, &run.spec)?;
     from_run::check(&app, &project, &run).await?;
     if let Some(why) = projects::rejection(&project) {
         return Err(Error::PartyRejected(why));
@@ -197,6 +205,7 @@ fn description(run: &LinkageRun) -> RunDescription {
         run_id: run.name_any(),
         threshold: run.spec.threshold,
         from_run: run.spec.from_run.as_ref().map(|earlier| earlier.name.clone()),
+        solver: run.spec.solver.map(RunSolver::from),
         name: run.spec.title.clone(),
         notes: run.spec.notes.clone(),
     }
@@ -215,6 +224,7 @@ impl NewRun {
             project_ref: ProjectReference { name: project.name_any() },
             threshold,
             from_run: self.from_run.map(|name| RunReference { name }),
+            solver: self.solver.map(RunSolver::into_resource).transpose()?,
             title: text::name(self.name)?,
             notes: text::notes(self.notes)?,
             suspend: false,

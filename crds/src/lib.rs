@@ -11,6 +11,7 @@ pub mod manifests;
 mod project;
 mod run;
 mod schema;
+mod solver;
 pub mod tokens;
 
 pub use advice::{RunScores, SuggestedThreshold, ThresholdAdvice, ThresholdEstimate};
@@ -22,6 +23,7 @@ pub use run::{
     LinkageRun, LinkageRunSpec, LinkageRunStatus, PairsFromRun, ProjectReference, ResultStatus, RunProgress,
     RunReference, RunStage, Scheduling,
 };
+pub use solver::{RunSolving, Solver, SolverAlgorithm};
 
 /// The API group of both resources.
 pub const GROUP: &str = "pprl.dev";

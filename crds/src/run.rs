@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advice::{RunScores, ThresholdAdvice};
+use crate::solver::{RunSolving, Solver};
 
 /// Links the records of a project at a similarity threshold.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +55,8 @@ use crate::advice::{RunScores, ThresholdAdvice};
     ).message("resources cannot be changed; create a new run"),
     validation = Rule::new("has(self.fromRun) == has(oldSelf.fromRun) && (!has(self.fromRun) || self.fromRun == oldSelf.fromRun)")
         .message("fromRun cannot be changed; create a new run"),
+    validation = Rule::new("has(self.solver) == has(oldSelf.solver) && (!has(self.solver) || self.solver == oldSelf.solver)")
+        .message("solver cannot be changed; create a new run"),
     validation = Rule::new("!has(self.fromRun) || !has(self.shards)")
         .message("shards cannot be given with fromRun, as nothing is compared; leave it out"),
 )]
@@ -70,6 +73,11 @@ pub struct LinkageRunSpec {
     /// Its threshold must be this run's or lower. That run may be deleted at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_run: Option<RunReference>,
+
+    /// How groups are formed of pairs. By default as anonlink forms them. Not for SimilarityScores, of which none are
+    /// formed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solver: Option<Solver>,
 
     /// A title for people. The REST service's `name`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -209,6 +217,10 @@ pub struct LinkageRunStatus {
     /// The objects of the result, the main one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<ResultStatus>,
+
+    /// What algorithm Optimal has solved, and what it has left to Greedy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solving: Option<RunSolving>,
 
     /// How similar the records are.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::solve::Solver;
+
 /// The version of the plans and summaries in this module's format.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -44,10 +46,13 @@ pub struct RunPlan {
     /// An earlier run of the same data and as many shards, whose pairs are taken over instead of scoring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs_from: Option<PairsFrom>,
-    /// For permutations: the modulus n, in base64url, of the Paillier public key under which the mask is encrypted. Without
-    /// one it is written in the clear.
+    /// For permutations: the modulus n, in base64url, of the Paillier public key under which the mask is encrypted.
+    /// Without one it is written in the clear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_key: Option<String>,
+    /// How groups are formed; by default greedily. Similarity scores have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solver: Option<Solver>,
 }
 
 /// The run whose pairs are taken over.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::advice::ScoresSummary;
+use crate::solve::Solving;
 
 /// One party's data in its stored form; written last, beside the objects that it describes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,9 @@ pub struct RunSummary {
     pub scoring_seconds: f64,
     /// Seconds of merging, solving and writing the result.
     pub solving_seconds: f64,
+    /// What was solved how, if it was to be solved optimally.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solving: Option<Solving>,
     /// What was written, the main object first.
     pub results: Vec<ResultObject>,
     /// How similar the records are, and what to expect of thresholds. None where that was not looked at.

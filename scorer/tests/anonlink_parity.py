@@ -7,7 +7,9 @@
 Linkages: DIR/linkage-<n>/case.json says what to link, <dataset>.encodings holds the raw encodings. The scorer
 writes shard-<i>.pairs, merged.pairs and groups.json beside them.
 Solvings: DIR/solving-<n>/case.json, and candidates.pairs as anonlink dumps them, in several widths. The scorer
-writes copy.pairs, the same pairs as it has read them, and groups.json.
+writes copy.pairs, the same pairs as it has read them, groups.json, and for each merge threshold and whether groups are
+one-to-one groups-<number of the threshold>-<true or false>.json.
+Of both, where there are two parties: optimal.json, the groups with the greatest sum of scores, which SciPy has to find, too.
 """
 
 import array
@@ -24,7 +26,9 @@ import anonlink
 import numpy
 from anonlink import serialization
 from anonlink.similarities import dice_coefficient_accelerated
-from anonlink.solving import greedy_solve, greedy_solve_python
+from anonlink.solving import greedy_solve, greedy_solve_python, probabilistic_greedy_solve
+from anonlink.solving import probabilistic_greedy_solve_python
+from scipy.optimize import linear_sum_assignment
 
 # ---------------------------------------------------------------------------------------------- linkages
 
@@ -83,14 +87,15 @@ def generate_linkage(rng, directory, records, size, threshold, block_ids, shards
     for i, count in enumerate(records):
         dataset = make_dataset(rng, originals, count, size)
         (directory / f"{i}.encodings").write_bytes(b"".join(dataset))
-    (threshold_bits,) = struct.unpack("<Q", struct.pack("<d", threshold))
-    case = dict(records=records, encoding_bytes=size, threshold_bits=threshold_bits, blocks=blocks, shards=shards)
+    case = dict(
+        records=records, encoding_bytes=size, threshold_bits=as_bits(threshold), blocks=blocks, shards=shards
+    )
     (directory / "case.json").write_text(json.dumps(case))
 
 
 def read_linkage(directory):
     case = json.loads((directory / "case.json").read_text())
-    (threshold,) = struct.unpack("<d", struct.pack("<Q", case["threshold_bits"]))
+    threshold = of_bits(case["threshold_bits"])
     size = case["encoding_bytes"]
     raw = [(directory / f"{i}.encodings").read_bytes() for i in range(len(case["records"]))]
     datasets = [[data[at : at + size] for at in range(0, len(data), size)] for data in raw]
@@ -144,6 +149,8 @@ def check_linkage(directory):
     if beyond:
         raise SystemExit(f"{directory}: anonlink has pairs that the scorer has not: {sorted(beyond)[:5]}")
     check_groups(directory, candidates)
+    if len(datasets) == 2:
+        check_optimal(directory, candidates, case["records"])
     return len(defined), len(defined) - len(theirs)
 
 
@@ -174,7 +181,15 @@ def generate_solving(rng, directory, number):
     )
     with open(directory / "candidates.pairs", "wb") as file:
         serialization.dump_candidate_pairs(candidates, file)
-    (directory / "case.json").write_text(json.dumps(dict(records=[records] * parties)))
+    case = dict(records=[records] * parties, merge_threshold_bits=[as_bits(t) for t in merge_thresholds(rng)])
+    (directory / "case.json").write_text(json.dumps(case))
+
+
+def merge_thresholds(rng):
+    """Some that a count of pairs meets exactly, or misses by the last bit; and any."""
+    share = rng.randint(1, 9) / rng.randint(9, 12)
+    near = [share, math.nextafter(share, 0), min(1.0, math.nextafter(share, 2))]
+    return [1.0, rng.choice([0.25, 0.5, 0.75]), rng.choice(near), 1 - rng.random(), rng.choice([1e-6, 5e-324, 0.1])]
 
 
 def check_solving(directory):
@@ -184,10 +199,28 @@ def check_solving(directory):
         copy = serialization.load_candidate_pairs(file)
     same("copy", as_hex(as_tuples(copy)), as_hex(as_tuples(candidates)))
     check_groups(directory, candidates)
+    case = json.loads((directory / "case.json").read_text())
+    if len(case["records"]) == 2:
+        check_optimal(directory, candidates, case["records"])
+    for number, bits in enumerate(case["merge_threshold_bits"]):
+        merge_threshold = of_bits(bits)
+        for one_to_one in [True, False]:
+            file = directory / f"groups-{number}-{str(one_to_one).lower()}.json"
+            deduplicated = one_to_one and len(case["records"]) > 1
+            check_shares(file, candidates, merge_threshold, deduplicated)
     return len(candidates[0])
 
 
 # ---------------------------------------------------------------------------------------------- common
+
+
+def as_bits(number):
+    """A float as an integer, which no reader of JSON rounds."""
+    return struct.unpack("<Q", struct.pack("<d", number))[0]
+
+
+def of_bits(bits):
+    return struct.unpack("<d", struct.pack("<Q", bits))[0]
 
 
 def as_tuples(candidates):
@@ -212,6 +245,38 @@ def check_groups(directory, candidates):
     for solve in (greedy_solve, greedy_solve_python):
         theirs = sorted(sorted([list(member) for member in group]) for group in solve(candidates))
         same(f"groups of {solve.__name__}", ours, theirs)
+
+
+def check_optimal(directory, candidates, records):
+    scores, _, (first, second) = candidates
+    matrix = numpy.zeros(records)
+    matrix[numpy.array(first, dtype=int), numpy.array(second, dtype=int)] = scores
+    ours = json.loads((directory / "optimal.json").read_text())["groups"]
+    chosen = [(a, b) for (_, a), (_, b) in ours]
+    same("parties of optimal groups", {(p, q) for (p, _), (q, _) in ours} - {(0, 1)}, set())
+    if not all(len(set(column)) == len(chosen) for column in zip(*chosen)) or not all(map(matrix.item, chosen)):
+        raise SystemExit(f"{directory}: what is matched is no pair, or twice: {ours}")
+    # SciPy rounds as it adds up
+    found, greatest = (
+        math.fsum(matrix[pair] for pair in pairs)
+        for pairs in (chosen, zip(*linear_sum_assignment(matrix, maximize=True)))
+    )
+    if abs(found - greatest) > 1e-9:
+        raise SystemExit(f"{directory}: the sum of scores is {found}, SciPy finds {greatest}")
+
+
+def check_shares(file, candidates, merge_threshold, deduplicated):
+    ours = json.loads(file.read_text())["groups"]
+    solvers = [probabilistic_greedy_solve]
+    # anonlink's plain solver multiplies in another order than its compiled one: now and then the last bit decides
+    sizes = numpy.arange(1.0, 301.0)
+    ours_first = (merge_threshold * sizes)[:, None] * sizes
+    if (ours_first == merge_threshold * (sizes[:, None] * sizes)).all():
+        solvers.append(probabilistic_greedy_solve_python)
+    for solve in solvers:
+        groups = solve(widened(candidates), merge_threshold=merge_threshold, deduplicated=deduplicated)
+        theirs = sorted(sorted([list(member) for member in group]) for group in groups)
+        same(f"groups of {solve.__name__} at {merge_threshold}, {deduplicated}, {file}", ours, theirs)
 
 
 def same(what, ours, theirs):

@@ -1,4 +1,5 @@
-//! The engine, the pairs files and the solver give what anonlink (the PyPI package) gives, to the bit.
+//! The engine, the pairs files and the solver give what anonlink (the PyPI package) gives, to the bit; and the optimal
+//! solver what SciPy's gives.
 //!
 //! `anonlink_parity.py` makes the inputs out of a seed and compares; what is compared with what is told there. Set
 //! `PARITY_SEED` to try other inputs.
@@ -15,7 +16,7 @@ use scorer::engine::{
 };
 use scorer::pairs::{Merge, Pair, PairReader, PairSorter, PairWriter};
 use scorer::result::write_groups;
-use scorer::solve::GreedySolver;
+use scorer::solve::{self, GreedyOptions, GreedySolver, OptimalOptions, solve_optimally};
 use serde::Deserialize;
 
 const DEFAULT_SEED: &str = "20240229";
@@ -33,6 +34,7 @@ struct LinkageCase {
 #[derive(Deserialize)]
 struct SolvingCase {
     records: Vec<u64>,
+    merge_threshold_bits: Vec<u64>,
 }
 
 #[test]
@@ -106,19 +108,38 @@ fn link(directory: &Path) {
     solve(directory, &case.records.iter().map(|&count| count.into()).collect::<Vec<_>>(), &merged);
 }
 
-/// Reads pairs that anonlink has dumped, writes them again, and solves.
+/// Reads pairs that anonlink has dumped, writes them again, and solves in every way.
 fn solve_dumped(directory: &Path) {
     let case: SolvingCase = read_case(directory);
     let pairs: Vec<Pair> = open_pairs(&directory.join("candidates.pairs")).map(Result::unwrap).collect();
     write_pairs(&directory.join("copy.pairs"), pairs.iter().copied());
     solve(directory, &case.records, &pairs);
+    for (number, &bits) in case.merge_threshold_bits.iter().enumerate() {
+        let merge_threshold = f64::from_bits(bits);
+        for one_to_one in [true, false] {
+            // a single party's groups are never one-to-one
+            let asked = (case.records.len() > 1).then_some(one_to_one);
+            let options = GreedyOptions { merge_threshold, one_to_one: asked };
+            let file = directory.join(format!("groups-{number}-{one_to_one}.json"));
+            solve_with(options, &file, &case.records, &pairs);
+        }
+    }
 }
 
 fn solve(directory: &Path, records: &[u64], pairs: &[Pair]) {
-    let mut solver = GreedySolver::new(records).unwrap();
+    solve_with(GreedyOptions::default(), &directory.join("groups.json"), records, pairs);
+    if records.len() == 2 {
+        let read = || Ok::<_, solve::Error>(pairs.iter().copied().map(Ok));
+        let options = OptimalOptions { max_component_records: OptimalOptions::MOST_RECORDS };
+        let (groups, _) = solve_optimally(records, options, 1 << 30, read).unwrap();
+        write_groups(BufWriter::new(File::create(directory.join("optimal.json")).unwrap()), &groups).unwrap();
+    }
+}
+
+fn solve_with(options: GreedyOptions, file: &Path, records: &[u64], pairs: &[Pair]) {
+    let mut solver = GreedySolver::with_options(records, options).unwrap();
     pairs.iter().for_each(|pair| solver.add(pair).unwrap());
-    let file = File::create(directory.join("groups.json")).unwrap();
-    write_groups(BufWriter::new(file), &solver.finish()).unwrap();
+    write_groups(BufWriter::new(File::create(file).unwrap()), &solver.finish()).unwrap();
 }
 
 fn build_blocks(records: &[u32], ids: &[Vec<Vec<String>>]) -> Blocks {

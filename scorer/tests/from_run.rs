@@ -94,6 +94,61 @@ fn finds_what_scoring_anew_finds_also_when_the_earlier_runs_are_gone() {
 }
 
 #[test]
+fn another_solver_may_solve_the_same_pairs() {
+    let cluster = Cluster::new();
+    cluster.scored("first", 0.6, 3);
+    let groups = |run: &str| std::fs::read(cluster.path(&format!("runs/{run}/result/groups.json"))).unwrap();
+    for (number, solver) in [
+        json!({"algorithm": "greedy", "mergeThreshold": 0.5, "oneToOne": false}),
+        json!({"algorithm": "optimal"}),
+        json!({"algorithm": "optimal", "maxComponentRecords": 10}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let plan = |run: &str, shards: u32| {
+            let mut plan = cluster.plan(run, 0.7, shards);
+            plan["resultType"] = "groups".into();
+            plan["solver"] = solver.clone();
+            plan
+        };
+        let (anew, again) = (format!("anew-{number}"), format!("again-{number}"));
+        let scored = job(&["score"], cluster.store(), &plan(&anew, 1));
+        assert_eq!(scored.code, Some(0), "{}", scored.log);
+        let mut reuse = plan(&again, 3);
+        reuse["pairsFrom"] = json!({"run": "first", "output": "runs/first/"});
+        let reused = job(&["solve"], cluster.store(), &reuse);
+        assert_eq!(reused.code, Some(0), "{}", reused.log);
+        assert!(groups(&again) == groups(&anew), "{solver}");
+        assert_eq!(reused.message["solving"], scored.message["solving"]);
+        assert_eq!(reused.message["solving"].is_null(), number == 0);
+    }
+    // the largest component of 34 records is too large for the third
+    let summary: Value =
+        serde_json::from_slice(&std::fs::read(cluster.path("runs/again-2/summary.json")).unwrap()).unwrap();
+    let solving = &summary["solving"];
+    assert_eq!((&solving["components"], &solving["largestComponentRecords"]), (&json!(831), &json!(34)));
+    assert!(solving["greedyComponents"].as_u64().unwrap() > 0, "{solving}");
+}
+
+#[test]
+fn solvers_that_make_no_sense_are_usage_errors() {
+    let cluster = Cluster::new();
+    for (result_type, solver) in [
+        ("similarity_scores", json!({"algorithm": "greedy"})),
+        ("permutations", json!({"algorithm": "greedy", "oneToOne": false})),
+        ("groups", json!({"algorithm": "greedy", "mergeThreshold": 0})),
+        ("groups", json!({"algorithm": "optimal", "maxComponentRecords": 1})),
+        ("groups", json!({"algorithm": "best"})),
+    ] {
+        let mut plan = cluster.plan("first", 0.8, 1);
+        plan["resultType"] = result_type.into();
+        plan["solver"] = solver;
+        assert_eq!(job(&["score"], cluster.store(), &plan).code, Some(2), "{plan}");
+    }
+}
+
+#[test]
 fn is_the_very_threshold_kept_and_its_neighbour_not() {
     let cluster = Cluster::new();
     cluster.scored("first", 0.6, 1);

@@ -14,5 +14,6 @@ mod openapi;
 mod page;
 mod readers;
 mod removal;
+mod solver;
 mod store_uploads;
 mod upgrade;

@@ -43,6 +43,36 @@ async fn what_cannot_work_is_turned_down_in_words() -> Story {
             run("projectRef: {name: p}, threshold: 0.8, shards: 2, fromRun: {name: q}"),
             "shards cannot be given with fromRun",
         ),
+        (
+            run("projectRef: {name: p}, threshold: 0.8, solver: {mergeThreshold: 0}"),
+            "mergeThreshold must be above 0 and at most 1",
+        ),
+        (
+            run("projectRef: {name: p}, threshold: 0.8, solver: {mergeThreshold: 1.5}"),
+            "mergeThreshold must be above 0 and at most 1",
+        ),
+        (
+            run("projectRef: {name: p}, threshold: 0.8, solver: {algorithm: Optimal, mergeThreshold: 0.5}"),
+            "are for algorithm Greedy",
+        ),
+        (
+            run("projectRef: {name: p}, threshold: 0.8, solver: {algorithm: Optimal, oneToOne: true}"),
+            "are for algorithm Greedy",
+        ),
+        (
+            run("projectRef: {name: p}, threshold: 0.8, solver: {maxComponentRecords: 5}"),
+            "maxComponentRecords is for algorithm Optimal",
+        ),
+        (
+            run(
+                "projectRef: {name: p}, threshold: 0.8, solver: {algorithm: Optimal, maxComponentRecords: 1}",
+            ),
+            "spec.solver.maxComponentRecords",
+        ),
+        (
+            run("projectRef: {name: p}, threshold: 0.8, solver: {algorithm: Hungarian}"),
+            "supported values: \"Greedy\"",
+        ),
         (run("projectRef: {name: p}"), "spec.threshold: Required value"),
         (run("projectRef: {name: p}, treshold: 0.8"), "unknown field \"spec.treshold\""),
         (run("projectRef: {name: p}, threshold: 0.8, shards: 0"), "spec.shards"),
@@ -113,6 +143,7 @@ async fn what_was_decided_stays() -> Story {
         (run("projectRef: {name: p}, threshold: 0.9"), "threshold cannot be changed"),
         (run("projectRef: {name: p}, threshold: 0.8, shards: 2"), "shards cannot be changed"),
         (run("projectRef: {name: p}, threshold: 0.8, fromRun: {name: q}"), "fromRun cannot be changed"),
+        (run("projectRef: {name: p}, threshold: 0.8, solver: {}"), "solver cannot be changed"),
     ];
     for (manifest, expected) in cases {
         let answer = here.apply(&manifest).await?;

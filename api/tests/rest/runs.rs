@@ -104,3 +104,52 @@ async fn a_run_may_use_the_pairs_of_an_earlier_one_of_its_project() {
     service.call("DELETE", &format!("{runs}/{earlier}"), Some(&project.result), Value::Null).await;
     create(json!({"threshold": 0.9, "from_run": earlier})).await.problem(400);
 }
+
+#[tokio::test]
+async fn a_run_may_say_how_groups_are_formed() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let runs = format!("/projects/{}/runs", project.id);
+    let create = async |body: Value| service.call("POST", &runs, Some(&project.result), body).await;
+    for (solver, kept) in [
+        (
+            json!({"merge_threshold": 0.75, "one_to_one": false}),
+            json!({"algorithm": "Greedy", "mergeThreshold": 0.75, "oneToOne": false}),
+        ),
+        (
+            json!({"algorithm": "optimal", "max_component_records": 50}),
+            json!({"algorithm": "Optimal", "maxComponentRecords": 50}),
+        ),
+    ] {
+        let created = create(json!({"threshold": 0.8, "solver": solver})).await;
+        assert_eq!(created.status, 201);
+        let mut described = solver.clone();
+        described["algorithm"] = solver.get("algorithm").cloned().unwrap_or(json!("greedy"));
+        assert_eq!(created.body["solver"], described);
+        let id = created.body["run_id"].as_str().unwrap();
+        assert_eq!(service.get(&format!("{runs}/{id}"), &project.result).await.body, created.body);
+        service.kubernetes.change("linkageruns", id, |run| assert_eq!(run["spec"]["solver"], kept));
+    }
+    for solver in
+        [json!({"merge_threshold": 2}), json!({"algorithm": "best"}), json!("optimal"), json!({"x": 1})]
+    {
+        create(json!({"threshold": 0.8, "solver": solver})).await.problem(400);
+    }
+    let absent = create(json!({"threshold": 0.8, "solver": null})).await;
+    assert_eq!((absent.status.as_u16(), absent.body.get("solver")), (201, None));
+}
+
+#[tokio::test]
+async fn a_solver_that_makes_no_sense_for_the_project_is_400() {
+    let service = Service::new();
+    let refused = async |result_type: &str, solver: Value| {
+        let project = service.create_of_type(result_type).await;
+        let runs = format!("/projects/{}/runs", project.id);
+        let body = json!({"threshold": 0.8, "solver": solver});
+        service.call("POST", &runs, Some(&project.result), body).await.problem(400)
+    };
+    let why = refused("similarity_scores", json!({})).await;
+    assert!(why.contains("solver") && why.contains("SimilarityScores"), "{why}");
+    let why = refused("permutations", json!({"one_to_one": false})).await;
+    assert!(why.contains("Permutations"), "{why}");
+}

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crds::conditions::{COMPLETE, FAILED, FailedReason, PendingReason, SUSPENDED, Verdict, is_true, set};
-use crds::{LinkageProject, LinkageRunStatus, PartyState, ResultStatus, RunStage, contribution};
+use crds::{
+    LinkageProject, LinkageRunStatus, PartyState, ResultStatus, RunSolving, RunStage, Solver, contribution,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
+use scorer::solve::Solving;
 use scorer::summary::RunSummary;
 
 use super::advice;
@@ -70,6 +73,9 @@ pub fn decide(view: &RunView, shards: impl Fn(&LinkageProject) -> u32) -> Decisi
         return pending(view, status, RunStage::WaitingForParties, PendingReason::ProjectNotFound, message);
     };
     if let Some(why) = key::refusal(&project.spec) {
+        return fail(view, status, FailedReason::InvalidInput, why);
+    }
+    if let Some(why) = Solver::refusal(&project.spec, &view.run.spec) {
         return fail(view, status, FailedReason::InvalidInput, why);
     }
     if let Some((reason, message)) = missing_contribution(project) {
@@ -233,6 +239,13 @@ fn complete(view: &RunView, mut status: LinkageRunStatus, summary: &RunSummary) 
     status.progress = Some(progress::finished(summary.comparisons));
     status.pairs = Some(count(summary.pairs));
     status.groups = summary.groups.map(count);
+    status.solving = summary.solving.as_ref().map(|solving| RunSolving {
+        components: count(solving.components),
+        largest_component_records: count(solving.largest_component_records),
+        greedy_components: count(solving.greedy_components),
+        greedy_records: count(solving.greedy_records),
+        greedy_pairs: count(solving.greedy_pairs),
+    });
     status.results = summary
         .results
         .iter()
@@ -246,9 +259,22 @@ fn complete(view: &RunView, mut status: LinkageRunStatus, summary: &RunSummary) 
     status.scores = summary.scores.as_deref().map(advice::scores);
     status.threshold_advice =
         summary.scores.as_deref().map(|scores| advice::thresholds(scores, view.run.spec.threshold));
-    let message = format!("{} pairs at or above {}", summary.pairs, view.run.spec.threshold);
+    let mut message = format!("{} pairs at or above {}", summary.pairs, view.run.spec.threshold);
+    message += &solved_greedily(summary);
     conclude(view, &mut status, COMPLETE, true, "Complete".into(), message);
     Decision { action: Action::None, status, look_again: RESYNC }
+}
+
+/// What was too large for algorithm Optimal, for the message; empty where nothing was.
+fn solved_greedily(summary: &RunSummary) -> String {
+    let Some(solving) = summary.solving.filter(|solving| solving.greedy_components > 0) else {
+        return String::new();
+    };
+    let Solving { greedy_components, greedy_records, greedy_pairs, .. } = solving;
+    format!(
+        "; solved greedily, as they have more than maxComponentRecords: {greedy_components} of the components, with \
+         {greedy_records} records and {greedy_pairs} pairs"
+    )
 }
 
 pub(super) fn fail(

@@ -66,6 +66,7 @@ pub(in crate::run) fn summary() -> RunSummary {
         groups: Some(948),
         scoring_seconds: 0.1,
         solving_seconds: 0.1,
+        solving: None,
         results: vec![ResultObject {
             name: "groups".into(),
             key: "runs/1/result/groups.json".into(),
@@ -274,4 +275,52 @@ fn the_message_tells_how_far_encrypting_is() {
     };
     let message = decided(&view).status.message.unwrap();
     assert!(message.ends_with("; 64 of 1000 elements of the mask are encrypted"), "{message}");
+}
+
+#[test]
+fn a_solver_that_makes_no_sense_for_the_project_fails_the_run() {
+    let mut scores = project(["Waiting", "Waiting"]);
+    scores.spec.result_type = crds::ResultType::SimilarityScores;
+    let view = RunView { run: run(json!({"solver": {}})), project: Some(scores), ..view() };
+    let decision = decided(&view);
+    assert_eq!((decision.action, reason(&decision)), (Action::None, "InvalidInput"));
+    let message = decision.status.message.unwrap();
+    assert!(message.contains("spec.solver") && message.contains("SimilarityScores"), "{message}");
+}
+
+#[test]
+fn the_plan_tells_how_groups_are_formed() {
+    use scorer::solve::Solver;
+    for (solver, planned) in [
+        (json!(null), None),
+        (json!({}), Some(Solver::default())),
+        (json!({"mergeThreshold": 0.5, "oneToOne": false}), Some(Solver::greedy(Some(0.5), Some(false)))),
+        (json!({"algorithm": "Optimal"}), Some(Solver::optimal(None))),
+        (json!({"algorithm": "Optimal", "maxComponentRecords": 7}), Some(Solver::optimal(Some(7)))),
+    ] {
+        let run = run(json!({"solver": solver}));
+        assert_eq!(order::plan(&run, &project(["Contributed", "Contributed"]), 1, 1 << 30).solver, planned);
+    }
+}
+
+#[test]
+fn what_was_too_large_to_be_solved_optimally_is_told() {
+    let solving = Solving {
+        components: 900,
+        largest_component_records: 1500,
+        greedy_components: 2,
+        greedy_records: 2600,
+        greedy_pairs: 44_000,
+    };
+    let with = |solving| {
+        let summary = Summary::Present(RunSummary { solving: Some(solving), ..summary() });
+        decided(&RunView { score: Some(JobState::Complete), summary, ..view() }).status
+    };
+    let status = with(solving);
+    let told = status.solving.unwrap();
+    assert_eq!((told.components, told.greedy_components, told.greedy_pairs), (900, 2, 44_000));
+    let message = status.message.unwrap();
+    assert!(message.ends_with("2 of the components, with 2600 records and 44000 pairs"), "{message}");
+    let nothing = with(Solving { greedy_components: 0, ..solving });
+    assert_eq!(nothing.message.as_deref(), Some("948 pairs at or above 0.8"));
 }

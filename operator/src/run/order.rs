@@ -1,8 +1,11 @@
 //! The Jobs of a run, and the plans they carry.
 
-use crds::{LinkageProject, LinkageRun, PartyState, PartyStatus, ResultType, labels};
+use crds::{
+    LinkageProject, LinkageRun, PartyState, PartyStatus, ResultType, Solver, SolverAlgorithm, labels,
+};
 use kube::{Resource, ResourceExt};
 use scorer::plan::{FORMAT_VERSION, PairsFrom, PartyInput, RunPlan};
+use scorer::solve;
 use sha2::{Digest, Sha256};
 
 use super::progress::all_comparisons;
@@ -92,12 +95,24 @@ pub(super) fn plan(
         output: prefix(run),
         shards,
         memory_limit_bytes,
+        solver: run.spec.solver.as_ref().map(solver),
         mask_key: project.spec.paillier_public_key.as_ref().map(|key| key.modulus.clone()),
         pairs_from: run
             .status
             .as_ref()
             .and_then(|status| status.pairs_from_run.as_ref())
             .map(|earlier| PairsFrom { run: earlier.name.clone(), output: prefix_of(&earlier.uid) }),
+    }
+}
+
+/// How groups are formed, in the words of the plan.
+fn solver(solver: &Solver) -> solve::Solver {
+    match solver.algorithm {
+        SolverAlgorithm::Greedy => solve::Solver::greedy(solver.merge_threshold, solver.one_to_one),
+        SolverAlgorithm::Optimal => {
+            let most = solver.max_component_records.and_then(|most| u32::try_from(most).ok());
+            solve::Solver::optimal(most)
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::paillier::PublicKey;
 use crate::plan::{FORMAT_VERSION, IngestPlan, ResultType, RunPlan};
+use crate::solve::Solver;
 use crate::store::StoreArgs;
 
 /// Settings that all Jobs share.
@@ -109,6 +110,9 @@ fn run_plan(text: &str) -> Result<RunPlan, String> {
             return Err("the plan has a key for a mask, but its result has no mask".into());
         }
     }
+    if let Some(solver) = &plan.solver {
+        check_solver(solver, &plan)?;
+    }
     if plan.inputs.len() < 2 {
         return Err("the plan must have two inputs or more".into());
     }
@@ -119,6 +123,16 @@ fn run_plan(text: &str) -> Result<RunPlan, String> {
         return Err("the plan uses blocking, but some input has no blocks".into());
     }
     Ok(plan)
+}
+
+fn check_solver(solver: &Solver, plan: &RunPlan) -> Result<(), String> {
+    match plan.result_type {
+        ResultType::SimilarityScores => Err("the plan has a solver, but its result has no groups".into()),
+        ResultType::Permutations if solver.repeats_parties() => {
+            Err("the plan allows several records of a party in a group, which have no permutation".into())
+        }
+        _ => solver.check(plan.inputs.len()).map_err(|error| error.to_string()),
+    }
 }
 
 fn check_version(version: u32) -> Result<(), String> {

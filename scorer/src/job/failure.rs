@@ -75,7 +75,8 @@ impl From<pairs::Error> for Failure {
 impl From<solve::Error> for Failure {
     fn from(error: solve::Error) -> Self {
         let reason = match &error {
-            solve::Error::TooManyRecords { .. } => FailureReason::OutOfMemory,
+            solve::Error::TooManyRecords { .. } | solve::Error::Memory { .. } => FailureReason::OutOfMemory,
+            solve::Error::Options { .. } => FailureReason::Internal,
             _ => FailureReason::CorruptObject,
         };
         Self { reason, message: error.to_string() }

@@ -1,6 +1,7 @@
 //! How a pod's memory is divided, so that it is never killed for taking too much.
 
 use super::failure::out_of_memory;
+use crate::solve::BYTES_PER_RECORD;
 use crate::summary::Failure;
 
 /// The program itself, its buffers for the store's parts and ranges, and the threads' stacks.
@@ -41,16 +42,27 @@ pub(super) fn check_blocks(limit_bytes: u64, entries: u64, records: u64) -> Resu
 
 /// Whether the groups of so many records can be held: 8 bytes a record, twice that for permutations.
 ///
-/// Within a single party's data most pairs are held as edges until their groups merge, about 30 bytes each; between
-/// parties few are. `pairs_within` is 0 there.
+/// Within a single party's data, and where groups may hold several records of a party, most pairs are held as edges
+/// until their groups merge, about 30 bytes each; else few are, and `edges` is 0.
 pub(super) fn check_solving(
     limit_bytes: u64,
     records: u64,
-    pairs_within: u64,
+    edges: u64,
     permutations: bool,
 ) -> Result<(), Failure> {
-    let needed = BASE_BYTES + records * if permutations { 20 } else { 12 } + pairs_within * 40;
+    let needed = BASE_BYTES + records * if permutations { 20 } else { 12 } + edges * 40;
     if needed > limit_bytes { Err(out_of_memory("solving", needed, limit_bytes)) } else { Ok(()) }
+}
+
+/// What solving optimally may use for pairs, beside what it holds of so many records. Whether a component fits is known
+/// once the components are.
+pub(super) fn optimal_share(limit_bytes: u64, records: u64) -> Result<u64, Failure> {
+    // as much as the pieces may take in which pairs are read
+    let taken = BASE_BYTES + records * BYTES_PER_RECORD + limit_bytes / 8;
+    match limit_bytes.saturating_sub(taken) {
+        left if left < LEAST_BYTES => Err(out_of_memory("solving", taken + LEAST_BYTES, limit_bytes)),
+        left => Ok(left),
+    }
 }
 
 /// How much of each shard's pairs is read at a time; twice that is held.
@@ -80,5 +92,9 @@ mod tests {
         assert!(check_solving(256 << 20, 100_000_000, 0, false).is_err());
         assert!(check_solving(256 << 20, 10_000_000, 0, true).is_ok());
         assert!(check_solving(256 << 20, 1_000_000, 10_000_000, false).is_err());
+        assert!(
+            optimal_share(256 << 20, 10_000_000).unwrap_err().message.contains("resources.limits.memory")
+        );
+        assert!(optimal_share(256 << 20, 1_000_000).unwrap() > 128 << 20);
     }
 }

@@ -14,6 +14,7 @@ mod inputs;
 mod memory;
 mod outcome;
 mod score;
+mod scored_pairs;
 mod seed;
 mod server;
 mod shard_pairs;

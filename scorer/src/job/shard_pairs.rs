@@ -7,7 +7,7 @@ use super::failure::corrupt;
 use super::{Work, memory, read_json};
 use crate::pairs::{Error, HEADER_BYTES, PAIR_BYTES, Pair, PairReader, PairStream};
 use crate::plan::FORMAT_VERSION;
-use crate::store::{BlockingReader, Written};
+use crate::store::{BlockingReader, Store, Written};
 use crate::summary::{Failure, ShardManifest};
 
 /// Where a shard's manifest is, of the run whose objects have this prefix.
@@ -43,8 +43,10 @@ pub(super) async fn manifest(
 
 /// A shard's pairs in the store, not read yet.
 pub(super) struct StoredPairs {
+    store: Store,
     key: String,
-    reader: BlockingReader,
+    expected: Written,
+    piece_bytes: u64,
     records: Arc<[u64]>,
     pairs: u64,
 }
@@ -62,15 +64,26 @@ impl StoredPairs {
             let why = format!("it has {} bytes, {} were written", info.bytes, manifest.bytes);
             return Err(corrupt(&key, &why));
         }
-        let expected = Written { bytes: manifest.bytes, sha256: manifest.sha256.clone() };
-        let piece = memory::piece_bytes(work.plan.memory_limit_bytes, work.plan.shards);
-        let reader = BlockingReader::new(&work.store, &key, expected, piece);
-        Ok(Some(Self { key, reader, records: work.records().into(), pairs: manifest.pairs }))
+        Ok(Some(Self {
+            store: work.store.clone(),
+            key,
+            expected: Written { bytes: manifest.bytes, sha256: manifest.sha256.clone() },
+            piece_bytes: memory::piece_bytes(work.plan.memory_limit_bytes, work.plan.shards),
+            records: work.records().into(),
+            pairs: manifest.pairs,
+        }))
     }
 
-    /// Begins to read; on a thread that may block.
-    pub fn open(self) -> Result<ShardPairs<BlockingReader>, Error> {
-        Ok(ShardPairs::new(PairReader::new(self.key, self.reader)?, self.records, self.pairs))
+    /// How many there are.
+    pub fn number(&self) -> u64 {
+        self.pairs
+    }
+
+    /// Begins to read, as often as wanted; within the runtime, on a thread that may block.
+    pub fn open(&self) -> Result<ShardPairs<BlockingReader>, Error> {
+        let reader = BlockingReader::new(&self.store, &self.key, self.expected.clone(), self.piece_bytes);
+        let pairs = PairReader::new(self.key.clone(), reader)?;
+        Ok(ShardPairs::new(pairs, Arc::clone(&self.records), self.pairs))
     }
 }
 

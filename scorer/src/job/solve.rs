@@ -4,18 +4,15 @@ use std::io::BufWriter;
 use std::time::Instant;
 
 use super::failure::{corrupt, from_io, internal};
-use super::shard_pairs::{self, ShardPairs, StoredPairs};
-use super::{Work, encrypted, histogram, memory, read_json, seed, take_over, write_json};
+use super::scored_pairs::ScoredPairs;
+use super::{Work, encrypted, histogram, memory, read_json, seed, shard_pairs, take_over, write_json};
 use crate::paillier::PublicKey;
-use crate::pairs::Merge;
 use crate::plan::{FORMAT_VERSION, ResultType};
 use crate::progress::Stage;
 use crate::result::{self, Permutations, Seed};
-use crate::solve::{GreedySolver, Groups};
-use crate::store::{BlockingReader, BlockingWriter, ObjectWriter, Store, Written};
+use crate::solve::{GreedyOptions, GreedySolver, Groups, Solver, Solving, solve_optimally};
+use crate::store::{BlockingWriter, ObjectWriter, Store, Written};
 use crate::summary::{Failure, ResultObject, RunSummary, ShardManifest};
-
-type Shards = Merge<ShardPairs<BlockingReader>>;
 
 /// Results are handed to the store in pieces of this size.
 pub(super) const WRITE_BYTES: usize = 1 << 20;
@@ -45,7 +42,7 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
             return Ok(summary);
         }
     }
-    let (groups, results) = write_result(work, &manifests, seed).await?;
+    let Solved { groups, solving, results } = write_result(work, &manifests, seed).await?;
     let summary = RunSummary {
         version: FORMAT_VERSION,
         records: work.records(),
@@ -54,6 +51,7 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
         groups,
         scoring_seconds: manifests.iter().map(|manifest| manifest.seconds).sum(),
         solving_seconds: start.elapsed().as_secs_f64(),
+        solving,
         results,
         scores: histogram::finish(work).await?.map(Box::new),
     };
@@ -85,12 +83,21 @@ async fn manifest(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
     })
 }
 
-/// Writes the objects of the result, the main one first; tells how many groups there are, where there are any.
+/// What has come of the pairs.
+struct Solved {
+    /// How many groups there are, where any are formed.
+    groups: Option<u64>,
+    solving: Option<Solving>,
+    /// The main object first.
+    results: Vec<ResultObject>,
+}
+
+/// Writes the objects of the result.
 async fn write_result(
     work: &Work,
     manifests: &[ShardManifest],
     seed: Option<Seed>,
-) -> Result<(Option<u64>, Vec<ResultObject>), Failure> {
+) -> Result<Solved, Failure> {
     let names = match work.plan.result_type {
         ResultType::Groups => vec!["groups".to_owned()],
         ResultType::SimilarityScores => vec!["similarity_scores".to_owned()],
@@ -101,54 +108,52 @@ async fn write_result(
         let key = work.key(format_args!("result/{name}.json"));
         outputs.push(Output::open(&work.store, key, name).await?);
     }
-    let mut shards = Vec::new();
-    for manifest in manifests {
-        let found = StoredPairs::find(work, &work.plan.output, manifest).await?;
-        let missing = || corrupt(&work.pairs_key(manifest.shard), "it is not there any more");
-        shards.push(found.ok_or_else(missing)?);
-    }
-    let pairs = manifests.iter().map(|manifest| manifest.pairs).sum();
+    let pairs = ScoredPairs::find(work, manifests).await?;
     let solving = {
         let work = work.clone();
-        tokio::task::spawn_blocking(move || -> Result<_, Failure> {
-            let shards = shards.into_iter().map(StoredPairs::open).collect::<Result<_, _>>()?;
-            finish_result(&work, pairs, Merge::new(shards)?, seed, outputs)
-        })
+        tokio::task::spawn_blocking(move || finish_result(&work, &pairs, seed, outputs))
     };
     solving.await.map_err(|error| internal(&error.to_string()))?
 }
 
 fn finish_result(
     work: &Work,
-    number: u64,
-    pairs: Shards,
+    pairs: &ScoredPairs,
     seed: Option<Seed>,
     outputs: Vec<Output>,
-) -> Result<(Option<u64>, Vec<ResultObject>), Failure> {
+) -> Result<Solved, Failure> {
     if work.plan.result_type == ResultType::SimilarityScores {
-        let mut pairs = Some(pairs);
-        let objects = write_all(outputs, |out, _| {
+        let mut pairs = Some(pairs.open()?);
+        let results = write_all(outputs, |out, _| {
             result::write_similarity_scores(out, pairs.take().into_iter().flatten()).map(drop)
         })?;
-        return Ok((None, objects));
+        return Ok(Solved { groups: None, solving: None, results });
     }
-    let groups = form_groups(work, number, pairs)?;
-    let objects = match seed {
-        None => write_all(outputs, |out, _| result::write_groups(out, &groups))?,
+    let (groups, solving) = form_groups(work, pairs)?;
+    let results = write_groups(work, &groups, seed, outputs)?;
+    Ok(Solved { groups: Some(groups.len()), solving, results })
+}
+
+fn write_groups(
+    work: &Work,
+    groups: &Groups,
+    seed: Option<Seed>,
+    outputs: Vec<Output>,
+) -> Result<Vec<ResultObject>, Failure> {
+    match seed {
+        None => write_all(outputs, |out, _| result::write_groups(out, groups)),
         Some(seed) => {
-            let permutations = Permutations::new(&groups, &seed)?;
+            let permutations = Permutations::new(groups, &seed)?;
             if let Some(key) = mask_key(work)? {
-                let objects = encrypted::write(work, &permutations, &key, &seed, outputs)?;
-                return Ok((Some(groups.len()), objects));
+                return encrypted::write(work, &permutations, &key, &seed, outputs);
             }
             write_all(outputs, |out, name| match name {
                 "permutation-0" => permutations.write_permutation(0, out),
                 "permutation-1" => permutations.write_permutation(1, out),
                 _ => permutations.write_mask(out),
-            })?
+            })
         }
-    };
-    Ok((Some(groups.len()), objects))
+    }
 }
 
 fn mask_key(work: &Work) -> Result<Option<PublicKey>, Failure> {
@@ -156,14 +161,36 @@ fn mask_key(work: &Work) -> Result<Option<PublicKey>, Failure> {
     key.transpose().map_err(|error| internal(&error.to_string()))
 }
 
-/// Solves so many pairs.
-fn form_groups(work: &Work, number: u64, pairs: Shards) -> Result<Groups, Failure> {
+/// Solves the pairs as the plan says.
+fn form_groups(work: &Work, pairs: &ScoredPairs) -> Result<(Groups, Option<Solving>), Failure> {
+    match work.plan.solver.unwrap_or_default() {
+        Solver::Greedy(options) => Ok((form_groups_greedily(work, options, pairs)?, None)),
+        Solver::Optimal(options) => {
+            let records = work.records();
+            let memory = memory::optimal_share(work.plan.memory_limit_bytes, records.iter().sum())?;
+            let read = || -> Result<_, Failure> { Ok(pairs.open()?.map(|pair| Ok(pair?))) };
+            let (groups, solving) = solve_optimally(&records, options, memory, read)?;
+            tracing::info!(
+                run = work.plan.run,
+                components = solving.components,
+                largest_component_records = solving.largest_component_records,
+                greedy_components = solving.greedy_components,
+                greedy_records = solving.greedy_records,
+                greedy_pairs = solving.greedy_pairs,
+                "solved optimally, but for components that were too large"
+            );
+            Ok((groups, Some(solving)))
+        }
+    }
+}
+
+fn form_groups_greedily(work: &Work, options: GreedyOptions, pairs: &ScoredPairs) -> Result<Groups, Failure> {
     let records = work.records();
     let permutations = work.plan.result_type == ResultType::Permutations;
-    let within = if records.len() == 1 { number } else { 0 };
-    memory::check_solving(work.plan.memory_limit_bytes, records.iter().sum(), within, permutations)?;
-    let mut solver = GreedySolver::new(&records)?;
-    for pair in pairs {
+    let edges = if options.keeps_edges(records.len()) { pairs.number() } else { 0 };
+    memory::check_solving(work.plan.memory_limit_bytes, records.iter().sum(), edges, permutations)?;
+    let mut solver = GreedySolver::with_options(&records, options)?;
+    for pair in pairs.open()? {
         solver.add(&pair?)?;
     }
     Ok(solver.finish())

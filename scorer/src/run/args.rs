@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use scorer::engine::{MAX_ENCODING_BYTES, MIN_ENCODING_BYTES, Threshold};
+use scorer::solve::GreedyOptions;
 
 /// Links files on this machine
 ///
@@ -22,8 +23,8 @@ pub struct RunArgs {
 
 /// Finds the records of one file that belong to one person
 ///
-/// Compares every two records of ENCODINGS. A group is what the file holds of one person: two records or more, every two
-/// of which are at or above the threshold.
+/// Compares every two records of ENCODINGS. A group is what the file holds of one person: two records or more, every
+/// two of which are at or above the threshold, unless --merge-threshold asks for less.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = DEDUPLICATE_EXAMPLES)]
 pub struct DeduplicateArgs {
@@ -41,6 +42,10 @@ pub struct DeduplicateArgs {
     /// Compare only records that share a block, by this JSON document; it may be ENCODINGS itself
     #[arg(long, value_name = "FILE")]
     pub blocks: Option<PathBuf>,
+
+    /// Merge two groups once this share of the pairs between them is similar: above 0 and at most 1 [default: 1, all]
+    #[arg(long, value_name = "SHARE", value_parser = merge_threshold)]
+    pub merge_threshold: Option<f64>,
 
     /// What to write
     #[arg(long, value_enum, default_value_t = Wanted::Groups)]
@@ -92,6 +97,14 @@ pub struct PlaceArgs {
 fn threshold(text: &str) -> Result<f64, String> {
     let threshold: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
     Threshold::new(threshold).map(Threshold::get).map_err(|error| error.to_string())
+}
+
+fn merge_threshold(text: &str) -> Result<f64, String> {
+    let options = GreedyOptions {
+        merge_threshold: text.parse().map_err(|_| "it is no number".to_owned())?,
+        ..GreedyOptions::default()
+    };
+    options.check(1).map(|()| options.merge_threshold).map_err(|error| error.to_string())
 }
 
 fn encoding_bytes(text: &str) -> Result<EncodingBytes, String> {

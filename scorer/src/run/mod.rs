@@ -104,6 +104,7 @@ fn plan(request: &Request, inputs: Vec<PartyInput>, memory_limit_bytes: u64) -> 
         memory_limit_bytes,
         pairs_from: None,
         mask_key: request.mask_key.clone(),
+        solver: request.solver,
     }
 }
 

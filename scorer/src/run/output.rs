@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::args::PlaceArgs;
 use super::request::Request;
 use scorer::plan::ResultType;
+use scorer::solve::Solving;
 use scorer::store::Store;
 use scorer::summary::RunSummary;
 
@@ -83,6 +84,9 @@ pub(super) fn print_summary(request: &Request, summary: &RunSummary, files: &[Pa
         let label = if files.len() > 1 { "matches" } else { "groups" };
         println!("{label:12} {}", thousands(groups));
     }
+    if let Some(solving) = &summary.solving {
+        print_solving(solving);
+    }
     println!(
         "time         {:.2} s: scoring {:.2} s, solving {:.2} s",
         took.as_secs_f64(),
@@ -91,6 +95,19 @@ pub(super) fn print_summary(request: &Request, summary: &RunSummary, files: &[Pa
     );
     let shown: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     println!("result       {}", shown.join(", "));
+}
+
+/// What was solved optimally, and what was too large for that.
+fn print_solving(solving: &Solving) {
+    let [components, largest] = [solving.components, solving.largest_component_records].map(thousands);
+    println!("components   {components}, the largest of {largest} records");
+    if solving.greedy_components > 0 {
+        let [components, records, pairs] =
+            [solving.greedy_components, solving.greedy_records, solving.greedy_pairs].map(thousands);
+        println!(
+            "greedily     {components} components with {records} records and {pairs} pairs, too large to be solved optimally"
+        );
+    }
 }
 
 fn thousands(number: u64) -> String {

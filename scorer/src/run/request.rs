@@ -4,11 +4,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use crds::{Blocking, LinkageProject, LinkageRun, Party, manifests};
+use crds::{Blocking, LinkageProject, LinkageRun, Party, SolverAlgorithm, manifests};
 
 use super::args::{DeduplicateArgs, EncodingBytes, Wanted};
 use scorer::paillier::PublicKey;
 use scorer::plan::{ResultType, Source};
+use scorer::solve::Solver;
 
 /// One linkage of local files.
 pub(super) struct Request {
@@ -24,6 +25,7 @@ pub(super) struct Request {
     pub shards: u32,
     /// The modulus of the key under which the mask is encrypted.
     pub mask_key: Option<String>,
+    pub solver: Option<Solver>,
 }
 
 /// One party's name and files.
@@ -50,6 +52,11 @@ impl Request {
                 earlier.name
             );
         }
+        if let Some(why) = crds::Solver::refusal(&project.spec, &run.spec) {
+            bail!("{why}");
+        }
+        let solver = run.spec.solver.as_ref().map(solver);
+        solver.map_or(Ok(()), |solver| solver.check(project.spec.parties.len()))?;
         let mask_key = project.spec.paillier_public_key.as_ref();
         if let Some(key) = mask_key {
             PublicKey::new(&key.kty, &key.alg, &key.modulus)?;
@@ -72,6 +79,7 @@ impl Request {
             threshold: run.spec.threshold,
             shards: run.spec.shards.and_then(|shards| u32::try_from(shards).ok()).unwrap_or(1).max(1),
             mask_key: mask_key.map(|key| key.modulus.clone()),
+            solver,
         })
     }
 
@@ -84,6 +92,11 @@ impl Request {
         let is_json = encodings.extension().is_some_and(|extension| extension == "json");
         if !is_json && args.bits.is_none() {
             bail!("{} holds raw encodings, whose size must be known: give --bits", encodings.display());
+        }
+        if args.merge_threshold.is_some() && matches!(args.result, Wanted::SimilarityScores) {
+            bail!(
+                "--merge-threshold tells how groups are formed, of which similarity scores have none; leave it out"
+            );
         }
         // blocks in the same document as the encodings are read with them
         let blocks = args.blocks.as_ref().filter(|blocks| *blocks != encodings);
@@ -105,6 +118,7 @@ impl Request {
             threshold: args.threshold,
             shards: 1,
             mask_key: None,
+            solver: args.merge_threshold.map(|share| Solver::greedy(Some(share), None)),
         })
     }
 }
@@ -120,6 +134,15 @@ fn party_files(dataset: usize, party: &Party, encoding_bytes: Option<u32>) -> Re
     let source =
         Source { encodings: source.encodings.clone(), blocks: source.blocks.clone(), encoding_bytes };
     Ok(PartyFiles { name: party.name.clone(), source })
+}
+
+fn solver(solver: &crds::Solver) -> Solver {
+    match solver.algorithm {
+        SolverAlgorithm::Greedy => Solver::greedy(solver.merge_threshold, solver.one_to_one),
+        SolverAlgorithm::Optimal => {
+            Solver::optimal(solver.max_component_records.and_then(|most| u32::try_from(most).ok()))
+        }
+    }
 }
 
 fn text(path: &Path) -> Result<String> {

@@ -3,7 +3,7 @@ use foldhash::HashMap;
 
 use super::edges::Edges;
 use super::records::Records;
-use super::{Error, Groups};
+use super::{Error, GreedyOptions, Groups};
 use crate::pairs::Pair;
 
 /// Forms groups of records, greedily by descending score, as anonlink's `greedy_solve` does.
@@ -13,12 +13,16 @@ use crate::pairs::Pair;
 /// them has been seen, they merge. As pairs are only formed between parties, groups that share a party can
 /// never merge, and a group never holds two records of one party.
 ///
+/// [`GreedyOptions`] ask for less: then the groups are those of anonlink's `probabilistic_greedy_solve`, of the
+/// compiled one, in whose order factors are multiplied. With a lower merge threshold a share of the edges suffices, and
+/// groups that share a party merge only if these are not one-to-one.
+///
 /// A single party's pairs are those within its data. Then a group is what that party holds of one person: any number of
 /// records, every two of which are a pair. Records that are only similar to a common third one stay apart.
 ///
-/// **Memory**: 8 bytes a record, plus the edges between groups that have not merged but still may: groups of
-/// disjoint parties, of which one at least has two records. With two parties there are none. With a single party these
-/// are any groups, and in the worst case all pairs but one for each record.
+/// **Memory**: 8 bytes a record, plus the edges between groups that have not merged but still may: groups of disjoint
+/// parties, of which one at least has two records. With two parties there are none. With a single party, or if groups
+/// may hold several records of one, these are any groups, and in the worst case all pairs but one for each record.
 ///
 /// ```
 /// use scorer::pairs::Pair;
@@ -39,6 +43,10 @@ use crate::pairs::Pair;
 pub struct GreedySolver {
     records: Records,
     parties: usize,
+    /// Which share of the edges between two groups lets them merge.
+    merge_threshold: f64,
+    /// Whether groups that share a party never merge.
+    one_to_one: bool,
     /// For each record the number of its group: one of the group's records.
     group: Vec<u32>,
     /// For each record the next one of its group, in a ring.
@@ -57,11 +65,23 @@ pub struct GreedySolver {
 impl GreedySolver {
     /// A solver for data sets with these numbers of records.
     pub fn new(records: &[u64]) -> Result<Self, Error> {
+        Self::with_options(records, GreedyOptions::default())
+    }
+
+    /// A solver that merges as the options say.
+    ///
+    /// # Errors
+    /// When the options cannot be of use to so many data sets, or there are too many records.
+    pub fn with_options(records: &[u64], options: GreedyOptions) -> Result<Self, Error> {
         let parties = records.len();
+        options.check(parties)?;
         let records = Records::new(records)?;
         let alone: Vec<u32> = (0..records.total()).collect();
         Ok(Self {
             parties,
+            merge_threshold: options.merge_threshold,
+            // Where every pair must have come, groups that share a party never merge: no pair is within a party.
+            one_to_one: !options.keeps_edges(parties),
             complete: FixedBitSet::with_capacity(records.total() as usize),
             records,
             group: alone.clone(),
@@ -133,7 +153,8 @@ impl GreedySolver {
         if !self.may_merge(a, b) {
             return;
         }
-        if self.edges.get(a, b) as usize + 1 < size_a * size_b {
+        // anonlink multiplies in this order, which decides on the last bit.
+        if f64::from(self.edges.get(a, b)) + 1.0 < self.merge_threshold * size_a as f64 * size_b as f64 {
             return self.edges.add(a, b, 1);
         }
         self.groups -= u64::from(size_a > 1 && size_b > 1);
@@ -145,8 +166,8 @@ impl GreedySolver {
         let (a, b) = if self.size(a) < self.size(b) { (b, a) } else { (a, b) };
         let size = self.size(a) + self.size(b);
         let of_b = self.edges.take(b);
-        // Within a single party all of its edges stay.
-        let of_a = if self.parties > 1 { self.edges.take(a) } else { HashMap::default() };
+        // Groups that may share a party keep all of its edges.
+        let of_a = if self.one_to_one { self.edges.take(a) } else { HashMap::default() };
         let mut member = b;
         loop {
             self.group[member as usize] = a;
@@ -161,7 +182,7 @@ impl GreedySolver {
         if size > 2 {
             self.sizes.insert(a, size);
         }
-        if self.parties > 1 && size == self.parties {
+        if self.one_to_one && size == self.parties {
             let mut member = a;
             for _ in 0..size {
                 self.complete.insert(member as usize);
@@ -182,9 +203,9 @@ impl GreedySolver {
         if is_alone { 1 } else { self.sizes.get(&group).copied().unwrap_or(2) }
     }
 
-    /// Whether all pairs between two groups may still come.
+    /// Whether two groups may merge once enough pairs between them have come.
     fn may_merge(&self, a: u32, b: u32) -> bool {
-        self.parties == 1 || (self.size(a) + self.size(b) <= self.parties && !self.share_party(a, b))
+        !self.one_to_one || (self.size(a) + self.size(b) <= self.parties && !self.share_party(a, b))
     }
 
     /// The records of a group.

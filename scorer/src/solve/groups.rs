@@ -9,8 +9,8 @@ pub struct Member {
     pub record: u32,
 }
 
-/// Records that belong together: every group holds two or more, at most one of a party, unless there is only one party;
-/// no record is in two.
+/// Records that belong together: every group holds two or more, at most one of a party, unless there is only one party or
+/// the solver was told otherwise; no record is in two.
 #[derive(Clone, Debug)]
 pub struct Groups {
     pub(super) records: Records,

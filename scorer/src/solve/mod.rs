@@ -1,16 +1,20 @@
 //! From scored pairs to groups of records that belong to one person.
 //!
-//! [`GreedySolver`] takes pairs by descending score and forms the same groups as anonlink's
-//! `greedy_solve`, between parties or within the data of a single one. Between two parties memory is proportional to
-//! the records, whatever the number of pairs.
+//! [`GreedySolver`] takes pairs by descending score and forms the same groups as anonlink's `greedy_solve`, between
+//! parties or within the data of a single one. Between two parties memory is proportional to the records, whatever the
+//! number of pairs. [`solve_optimally`] finds those groups of two parties whose scores have the greatest sum.
 
 mod edges;
 mod greedy;
 mod groups;
+mod optimal;
+mod options;
 mod records;
 
 pub use greedy::GreedySolver;
 pub use groups::{Groups, Member};
+pub use optimal::{BYTES_PER_RECORD, OptimalOptions, Solving, solve_optimally};
+pub use options::{GreedyOptions, Solver};
 
 use thiserror::Error;
 
@@ -22,6 +26,12 @@ pub enum Error {
     TooManyRecords {
         /// Records of all data sets.
         records: u64,
+    },
+    /// What the solver is told cannot be of use.
+    #[error("the groups cannot be formed so: {what}")]
+    Options {
+        /// What is wrong, and what to do.
+        what: String,
     },
     /// A pair names a record that is not there, the same one twice, or two of one of several parties.
     #[error("pair {position} cannot be: {what}")]
@@ -37,4 +47,21 @@ pub enum Error {
         /// Which pair, counted from 0.
         position: u64,
     },
+    /// A connected component of pairs does not fit the memory.
+    #[error(
+        "{records} records that are connected by {pairs} pairs do not fit the memory: solving them takes {} MiB; lower \
+         maxComponentRecords, so that they are solved greedily, or raise the memory limit",
+        needed_bytes.div_ceil(1 << 20)
+    )]
+    Memory {
+        /// Records of the component.
+        records: u32,
+        /// Its pairs.
+        pairs: u64,
+        /// Memory that solving it takes.
+        needed_bytes: u64,
+    },
+    /// Reading the pairs again gave others.
+    #[error("the pairs are not those that were read before")]
+    Changed,
 }

@@ -5,8 +5,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::solve::Member;
 
-/// The rule as it is told: every pair seen is kept, and two groups merge as soon as all pairs between them were seen.
-fn naive(pairs: &[Pair]) -> BTreeSet<Vec<Member>> {
+const DEFAULT: GreedyOptions = GreedyOptions { merge_threshold: 1.0, one_to_one: None };
+
+/// The rule as it is told: every pair seen is kept, and two groups merge as soon as enough pairs between them were
+/// seen.
+fn naive(pairs: &[Pair], options: GreedyOptions) -> BTreeSet<Vec<Member>> {
     let mut seen = BTreeSet::new();
     let mut group_of: BTreeMap<Member, Vec<Member>> = BTreeMap::new();
     for pair in pairs {
@@ -16,7 +19,11 @@ fn naive(pairs: &[Pair]) -> BTreeSet<Vec<Member>> {
         seen.insert((b, a));
         let of_a = group_of.entry(a).or_insert_with(|| vec![a]).clone();
         let of_b = group_of.entry(b).or_insert_with(|| vec![b]).clone();
-        if of_a != of_b && of_a.iter().all(|&x| of_b.iter().all(|&y| seen.contains(&(x, y)))) {
+        let between = || of_a.iter().flat_map(|&x| of_b.iter().map(move |&y| (x, y)));
+        let share_party = between().any(|(x, y)| x.dataset == y.dataset);
+        let count = between().filter(|edge| seen.contains(edge)).count() as f64;
+        let enough = count >= options.merge_threshold * of_a.len() as f64 * of_b.len() as f64;
+        if of_a != of_b && enough && !(options.one_to_one == Some(true) && share_party) {
             let mut merged = [of_a, of_b].concat();
             merged.sort();
             for &member in &merged {
@@ -28,7 +35,11 @@ fn naive(pairs: &[Pair]) -> BTreeSet<Vec<Member>> {
 }
 
 fn solve(records: &[u64], pairs: &[Pair]) -> Groups {
-    let mut solver = GreedySolver::new(records).unwrap();
+    solve_with(DEFAULT, records, pairs)
+}
+
+fn solve_with(options: GreedyOptions, records: &[u64], pairs: &[Pair]) -> Groups {
+    let mut solver = GreedySolver::with_options(records, options).unwrap();
     pairs.iter().for_each(|pair| solver.add(pair).unwrap());
     assert_eq!(solver.pairs(), pairs.len() as u64);
     solver.finish()
@@ -58,6 +69,11 @@ fn pairs(parties: u32, records: u32, most: usize) -> impl Strategy<Value = Vec<P
         pairs.sort();
         pairs
     })
+}
+
+/// Thresholds at which few pairs suffice, and such that are met exactly by one order of factors only.
+fn merge_threshold() -> impl Strategy<Value = f64> {
+    prop_oneof![1e-9..=1.0, (1..10u32, 1..10u32).prop_map(|(a, b)| f64::from(a.min(b)) / f64::from(a.max(b)))]
 }
 
 /// Sorted pairs without duplicates within one data set, with few different scores.
@@ -92,7 +108,7 @@ proptest! {
             let parties: BTreeSet<u32> = group.iter().map(|member| member.dataset).collect();
             prop_assert_eq!(parties.len(), group.len());
         }
-        prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), naive(&pairs));
+        prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), naive(&pairs, DEFAULT));
     }
 
     #[test]
@@ -110,12 +126,50 @@ proptest! {
                 prop_assert!(group[i + 1..].iter().all(|later| is_pair(member, later)));
             }
         }
-        prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), naive(&pairs));
+        prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), naive(&pairs, DEFAULT));
     }
 
     #[test]
-    fn two_parties_need_no_edges(pairs in pairs(2, 20, 400)) {
-        let mut solver = GreedySolver::new(&[20, 20]).unwrap();
+    fn merges_groups_by_the_share_of_their_pairs(
+        (parties, pairs) in (2..6u32).prop_flat_map(|parties| (Just(parties), pairs(parties, 6, 200))),
+        merge_threshold in merge_threshold(),
+        one_to_one in any::<bool>(),
+    ) {
+        let options = GreedyOptions { merge_threshold, one_to_one: Some(one_to_one) };
+        let groups = solve_with(options, &vec![6; parties as usize], &pairs);
+        let found: BTreeSet<Vec<Member>> = groups.iter().collect();
+        prop_assert_eq!(found.len() as u64, groups.len());
+        for group in &found {
+            let parties: BTreeSet<u32> = group.iter().map(|member| member.dataset).collect();
+            prop_assert!(!one_to_one || parties.len() == group.len());
+        }
+        prop_assert_eq!(found, naive(&pairs, options));
+    }
+
+    #[test]
+    fn merges_groups_of_a_single_party_by_the_share_of_their_pairs(
+        (records, pairs) in (1..15u32).prop_flat_map(|records| (Just(records), pairs_within(records, 150))),
+        merge_threshold in merge_threshold(),
+    ) {
+        let options = GreedyOptions { merge_threshold, one_to_one: None };
+        let groups = solve_with(options, &[records.into()], &pairs);
+        let found: Vec<Vec<Member>> = groups.iter().collect();
+        prop_assert_eq!(found.len() as u64, groups.len());
+        prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), naive(&pairs, options));
+    }
+
+    #[test]
+    fn two_parties_need_no_edges(
+        pairs in pairs(2, 20, 400),
+        merge_threshold in merge_threshold(),
+        repeats in any::<bool>(),
+    ) {
+        // several records of a party are never in one group if every pair must have come
+        let options = match repeats {
+            true => GreedyOptions { merge_threshold: 1.0, one_to_one: Some(false) },
+            false => GreedyOptions { merge_threshold, one_to_one: None },
+        };
+        let mut solver = GreedySolver::with_options(&[20, 20], options).unwrap();
         pairs.iter().for_each(|pair| solver.add(pair).unwrap());
         prop_assert_eq!(solver.edges.len(), 0);
     }
@@ -166,6 +220,34 @@ fn a_large_group_within_a_single_party_takes_time_by_its_pairs() {
     let groups = solve(&[records.into()], &pairs);
     assert_eq!(groups.iter().next().unwrap().len(), 1500);
     assert_eq!(groups.len(), 1);
+}
+
+#[test]
+fn evidence_of_others_stands_in_for_a_pair_that_is_missing() {
+    let pair = |score, dataset0, dataset1| Pair { score, dataset0, dataset1, record0: 0, record1: 0 };
+    // 0-1 and 2-3 are groups when the others come: 0-2, 0-3, 1-2 are three of the four pairs between them
+    let pairs = [pair(0.95, 0, 1), pair(0.95, 2, 3), pair(0.8, 0, 2), pair(0.8, 0, 3), pair(0.8, 1, 2)];
+    let sizes = |merge_threshold| {
+        let options = GreedyOptions { merge_threshold, ..DEFAULT };
+        solve_with(options, &[1; 4], &pairs).iter().map(|group| group.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(0.75), [4]);
+    assert_eq!(sizes(0.75f64.next_up()), [2, 2]);
+}
+
+#[test]
+fn options_that_cannot_be_of_use_are_refused() {
+    let refused = |records: &[u64], merge_threshold, one_to_one| {
+        let options = GreedyOptions { merge_threshold, one_to_one };
+        GreedySolver::with_options(records, options).unwrap_err().to_string()
+    };
+    for merge_threshold in [0.0, -0.5, 1.0f64.next_up(), f64::NAN, f64::INFINITY] {
+        let why = refused(&[1, 1], merge_threshold, None);
+        assert!(why.contains("mergeThreshold") && why.contains("above 0 and at most 1"), "{why}");
+    }
+    assert!(refused(&[5], 1.0, Some(true)).contains("there is a single party"));
+    let options = GreedyOptions { one_to_one: Some(false), ..DEFAULT };
+    assert!(GreedySolver::with_options(&[5], options).is_ok());
 }
 
 #[test]
