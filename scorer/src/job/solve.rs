@@ -1,23 +1,23 @@
 //! `scorer solve`: merges the pairs of all shards, solves, and stores the result.
 
-use std::io::BufWriter;
 use std::time::Instant;
 
-use super::failure::{corrupt, from_io, internal};
+use super::failure::{corrupt, internal};
+use super::outputs::{self, Output, ScoresOutputs};
 use super::{Work, encrypted, histogram, memory, read_json, seed, take_over, write_json};
 use crate::paillier::PublicKey;
 use crate::pairs::{Merge, PairReader};
 use crate::plan::{FORMAT_VERSION, ResultType};
 use crate::progress::Stage;
 use crate::result::{self, Permutations, Seed};
-use crate::solve::{GreedySolver, Groups};
-use crate::store::{BlockingReader, BlockingWriter, ObjectWriter, Store, Written};
+use crate::solve::{GreedySolver, Groups, ScoresWithin};
+use crate::store::{BlockingReader, Written};
 use crate::summary::{Failure, ResultObject, RunSummary, ShardManifest};
 
 type Shards = Merge<PairReader<BlockingReader>>;
 
-/// Results are handed to the store in pieces of this size.
-pub(super) const WRITE_BYTES: usize = 1 << 20;
+/// After so many pairs it is looked how many scores are kept, which cannot be told beforehand.
+const MEMORY_CHECK_PAIRS: u64 = 1 << 16;
 
 /// Solves a run whose shards are all scored, unless that is done already.
 ///
@@ -98,16 +98,7 @@ async fn write_result(
     manifests: &[ShardManifest],
     seed: Option<Seed>,
 ) -> Result<(Option<u64>, Vec<ResultObject>), Failure> {
-    let names = match work.plan.result_type {
-        ResultType::Groups => vec!["groups".to_owned()],
-        ResultType::SimilarityScores => vec!["similarity_scores".to_owned()],
-        ResultType::Permutations => vec!["mask".to_owned(), "permutation-0".into(), "permutation-1".into()],
-    };
-    let mut outputs = Vec::new();
-    for name in names {
-        let key = work.key(format_args!("result/{name}.json"));
-        outputs.push(Output::open(&work.store, key, name).await?);
-    }
+    let outputs = outputs::open(work).await?;
     let mut readers = Vec::new();
     for manifest in manifests {
         readers.push(reader(work, manifest).await?);
@@ -144,75 +135,60 @@ fn finish_result(
     seed: Option<Seed>,
     outputs: Vec<Output>,
 ) -> Result<(Option<u64>, Vec<ResultObject>), Failure> {
+    memory::check_solving(&work.plan, number)?;
+    let parties: Vec<String> = work.plan.inputs.iter().map(|input| input.party.clone()).collect();
+    let (mut scores_outputs, outputs) = ScoresOutputs::of(outputs, &parties)?;
     if work.plan.result_type == ResultType::SimilarityScores {
-        let mut pairs = Some(pairs);
-        let objects = write_all(outputs, |out, _| {
-            result::write_similarity_scores(out, pairs.take().into_iter().flatten()).map(drop)
-        })?;
-        return Ok((None, objects));
-    }
-    let groups = form_groups(work, number, pairs)?;
-    let objects = match seed {
-        None => write_all(outputs, |out, _| result::write_groups(out, &groups))?,
-        Some(seed) => {
-            let permutations = Permutations::new(&groups, &seed)?;
-            if let Some(key) = mask_key(work)? {
-                let objects = encrypted::write(work, &permutations, &key, &seed, outputs)?;
-                return Ok((Some(groups.len()), objects));
-            }
-            write_all(outputs, |out, name| match name {
-                "permutation-0" => permutations.write_permutation(0, out),
-                "permutation-1" => permutations.write_permutation(1, out),
-                _ => permutations.write_mask(out),
-            })?
+        for pair in pairs {
+            scores_outputs.pair(&pair?)?;
         }
+        return Ok((None, scores_outputs.finish()?));
+    }
+    let (groups, scores) = form_groups(work, pairs, &mut scores_outputs)?;
+    let mut objects = match seed {
+        None => outputs::write_all(outputs, |out, object| {
+            result::write_groups_as(out, object.format, &groups, &scores, &parties)
+        })?,
+        Some(seed) => write_permutations(work, &groups, &seed, outputs)?,
     };
+    objects.extend(scores_outputs.finish()?);
     Ok((Some(groups.len()), objects))
 }
 
-fn mask_key(work: &Work) -> Result<Option<PublicKey>, Failure> {
-    let key = work.plan.mask_key.as_deref().map(PublicKey::of_modulus);
-    key.transpose().map_err(|error| internal(&error.to_string()))
-}
-
-/// Solves so many pairs.
-fn form_groups(work: &Work, number: u64, pairs: Shards) -> Result<Groups, Failure> {
-    let records = records(work);
-    let permutations = work.plan.result_type == ResultType::Permutations;
-    let within = if records.len() == 1 { number } else { 0 };
-    memory::check_solving(work.plan.memory_limit_bytes, records.iter().sum(), within, permutations)?;
-    let mut solver = GreedySolver::new(&records)?;
-    for pair in pairs {
-        solver.add(&pair?)?;
-    }
-    Ok(solver.finish())
-}
-
-/// One object of the result that is being written.
-pub(super) struct Output {
-    pub name: String,
-    pub key: String,
-    pub writer: BlockingWriter,
-}
-
-impl Output {
-    async fn open(store: &Store, key: String, name: String) -> Result<Self, Failure> {
-        let writer: ObjectWriter = store.writer(&key).await?;
-        Ok(Self { name, key, writer: BlockingWriter::new(writer) })
-    }
-}
-
-fn write_all(
+fn write_permutations(
+    work: &Work,
+    groups: &Groups,
+    seed: &Seed,
     outputs: Vec<Output>,
-    mut write: impl FnMut(&mut BufWriter<BlockingWriter>, &str) -> Result<(), result::Error>,
 ) -> Result<Vec<ResultObject>, Failure> {
-    let finish = |Output { name, key, writer }: Output| {
-        let mut out = BufWriter::with_capacity(WRITE_BYTES, writer);
-        write(&mut out, &name)?;
-        let writer = out.into_inner();
-        let writer = writer.map_err(|error| from_io("the result could not be stored", error.into_error()))?;
-        let Written { bytes, sha256 } = writer.finish()?;
-        Ok(ResultObject { name, key, bytes, sha256 })
-    };
-    outputs.into_iter().map(finish).collect()
+    let permutations = Permutations::new(groups, seed)?;
+    if let Some(key) = &work.plan.mask_key {
+        let key = PublicKey::of_modulus(key).map_err(|error| internal(&error.to_string()))?;
+        return encrypted::write(work, &permutations, &key, seed, outputs);
+    }
+    outputs::write_all(outputs, |out, object| match encrypted::permutation_of(object) {
+        Some(party) => permutations.write_permutation_as(party, out, object.format),
+        None => permutations.write_mask_as(out, object.format),
+    })
+}
+
+/// Solves the pairs, which are written as they are beside the groups where that is asked for.
+fn form_groups(
+    work: &Work,
+    pairs: Shards,
+    scores_outputs: &mut ScoresOutputs<'_>,
+) -> Result<(Groups, ScoresWithin), Failure> {
+    let mut solver = GreedySolver::new(&records(work))?;
+    if memory::keeps_scores(&work.plan) {
+        solver = solver.keep_scores();
+    }
+    for pair in pairs {
+        let pair = pair?;
+        solver.add(&pair)?;
+        scores_outputs.pair(&pair)?;
+        if solver.pairs() % MEMORY_CHECK_PAIRS == 0 {
+            memory::check_scores_kept(&work.plan, solver.scores_kept())?;
+        }
+    }
+    Ok(solver.finish_with_scores())
 }

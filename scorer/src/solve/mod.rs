@@ -8,9 +8,11 @@ mod edges;
 mod greedy;
 mod groups;
 mod records;
+mod scores;
 
 pub use greedy::GreedySolver;
 pub use groups::{Groups, Member};
+pub use scores::{ScoredGroup, ScoresWithin};
 
 use thiserror::Error;
 
