@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check test unit emulated fuzz sanitize e2e demo advice bench bench-api image cluster generate format clean
+.PHONY: help setup check test unit emulated fuzz sanitize e2e demo advice bench bench-api bench-solve image cluster generate format clean
 
 # every recipe runs with the cached tools on PATH
 ENV := source tests/setup/env.sh
@@ -49,6 +49,9 @@ bench: ## Benchmark of the scoring engine against its peers, on a machine that d
 
 bench-api: ## Benchmark of the REST service: speed and memory of uploads, status requests and downloads
 	@tests/bench-api/run
+
+bench-solve: ## Benchmark of merging and solving pairs, beside anonlink
+	@tests/bench-solve/run
 
 image: setup ## Build the image, and the store's, as tar files (no Docker daemon needed)
 	@$(ENV) && image/build

@@ -267,8 +267,19 @@ def make():
         files[f"three-parties/{party}.json"] = upload("clks", base64_of(encode(records, schema)))
     files["three-parties/truth.csv"] = truth_of_groups(parties)
 
+    for party, records in worked_example().items():
+        files[f"../results/{party}.json"] = upload("clks", base64_of(encode(records, schema)))
+
     files["expected.json"] = expected(files)
     return files
+
+
+def worked_example():
+    """The made-up people of ../results/people.csv: party -> records."""
+    parties = {}
+    for fields in csv.DictReader(io.StringIO((HERE / "../results/people.csv").read_text())):
+        parties.setdefault(fields["party"], []).append((0, 0, fields))
+    return parties
 
 
 # --- what anonlink makes of them ------------------------------------------------------------------

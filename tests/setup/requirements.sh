@@ -7,6 +7,7 @@ RUST=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 GO=1.26           # what helm asks for; any Go from 1.21 on fetches it by itself if it may
 PYTHON=3.11
 DISK_GB=20        # for all caches and builds
+DISK_GB_AGAIN=6   # once these are there
 
 # With the local cluster, or for a cluster of one's own that KUBECONFIG names: prints "cluster" or
 # "without-cluster".
@@ -32,8 +33,8 @@ missing_by_hand() { # "cluster" or "without-cluster"
     echo "Go $GO or newer, from https://go.dev/dl; or Go 1.21 or newer without GOTOOLCHAIN=local, which fetches it."
   at_least "$PYTHON" "$(python3 -c 'import platform; print(platform.python_version())' 2>/dev/null)" ||
     echo "Python $PYTHON or newer as \"python3\": on Debian \"apt-get install python3 python3-venv\"."
-  (($(free_gb) >= DISK_GB)) || has_run ||
-    echo "$DISK_GB GB of free disk for caches and builds; there are $(free_gb). Set LINKAGE_CACHE to a folder on a larger disk."
+  (($(free_gb) >= $(needed_gb))) ||
+    echo "$(needed_gb) GB of free disk for caches and builds; there are $(free_gb). Set LINKAGE_CACHE to a folder on a larger disk."
   if [[ $1 == cluster ]]; then missing_for_cluster; else missing_for_own_cluster; fi
 }
 
@@ -90,5 +91,4 @@ free_gb() {
   df --output=avail --block-size=1G "$(cache)" | tail -n 1 | tr -d ' '
 }
 
-# Then most of what needs the disk is on it already.
-has_run() { [[ -d $(cache)/target && -d $(cache)/tools ]]; }
+needed_gb() { if [[ -d $(cache)/target && -d $(cache)/tools ]]; then echo "$DISK_GB_AGAIN"; else echo "$DISK_GB"; fi; }

@@ -64,7 +64,10 @@ impl From<pairs::Error> for Failure {
     fn from(error: pairs::Error) -> Self {
         match error {
             pairs::Error::Io { stream, source } => from_io(&stream, source),
-            error => Self { reason: FailureReason::CorruptObject, message: error.to_string() },
+            error => Self {
+                reason: FailureReason::CorruptObject,
+                message: format!("{error}; it is not what was written to the store: create a new run"),
+            },
         }
     }
 }
@@ -100,7 +103,8 @@ pub(super) fn from_io(what: &str, error: io::Error) -> Failure {
 
 fn downcast(inner: Box<dyn Error + Send + Sync>) -> Result<Failure, Box<dyn Error + Send + Sync>> {
     if inner.is::<ChangedContent>() {
-        return Ok(Failure { reason: FailureReason::CorruptObject, message: inner.to_string() });
+        let message = format!("{inner}; contribute the data again, or create a new run");
+        return Ok(Failure { reason: FailureReason::CorruptObject, message });
     }
     inner.downcast::<StoreError>().map(|error| (*error).into())
 }

@@ -112,9 +112,9 @@ fn writing_bytes(plan: &RunPlan, pairs: u64) -> u64 {
     (objects - 1) * OBJECT_BYTES + tables * PARQUET_BYTES + tables * scores * pairs / PAIRS_PER_BYTE
 }
 
-/// How much of each shard's pairs is read at a time.
+/// How much of each shard's pairs is read at a time; twice that is held.
 pub(super) fn piece_bytes(limit_bytes: u64, shards: u32) -> u64 {
-    (limit_bytes / 8 / u64::from(shards.max(1))).clamp(64 << 10, 4 << 20)
+    (limit_bytes / 16 / u64::from(shards.max(1))).clamp(32 << 10, 4 << 20)
 }
 
 #[cfg(test)]

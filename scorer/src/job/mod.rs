@@ -17,6 +17,7 @@ mod outputs;
 mod score;
 mod seed;
 mod server;
+mod shard_pairs;
 mod solve;
 mod state;
 mod take_over;
@@ -66,11 +67,16 @@ impl Work {
     }
 
     fn manifest_key(&self, shard: u32) -> String {
-        self.key(format_args!("pairs/{shard}.json"))
+        shard_pairs::manifest_key(&self.plan.output, shard)
     }
 
     fn pairs_key(&self, shard: u32) -> String {
-        self.key(format_args!("pairs/{shard}.pairs"))
+        shard_pairs::pairs_key(&self.plan.output, shard)
+    }
+
+    /// Records of each data set.
+    fn records(&self) -> Vec<u64> {
+        self.plan.inputs.iter().map(|input| input.records).collect()
     }
 }
 

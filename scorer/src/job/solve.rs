@@ -4,17 +4,18 @@ use std::time::Instant;
 
 use super::failure::{corrupt, internal};
 use super::outputs::{self, Output, ScoresOutputs};
+use super::shard_pairs::{self, ShardPairs, StoredPairs};
 use super::{Work, encrypted, histogram, memory, read_json, seed, take_over, write_json};
 use crate::paillier::PublicKey;
-use crate::pairs::{Merge, PairReader};
+use crate::pairs::Merge;
 use crate::plan::{FORMAT_VERSION, ResultType};
 use crate::progress::Stage;
 use crate::result::{self, Permutations, Seed};
 use crate::solve::{GreedySolver, Groups, ScoresWithin};
-use crate::store::{BlockingReader, Written};
+use crate::store::BlockingReader;
 use crate::summary::{Failure, ResultObject, RunSummary, ShardManifest};
 
-type Shards = Merge<PairReader<BlockingReader>>;
+type Shards = Merge<ShardPairs<BlockingReader>>;
 
 /// After so many pairs it is looked how many scores are kept, which cannot be told beforehand.
 const MEMORY_CHECK_PAIRS: u64 = 1 << 16;
@@ -47,7 +48,7 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
     let (groups, results) = write_result(work, &manifests, seed).await?;
     let summary = RunSummary {
         version: FORMAT_VERSION,
-        records: records(work),
+        records: work.records(),
         comparisons: manifests.iter().map(|manifest| manifest.comparisons).sum(),
         pairs: manifests.iter().map(|manifest| manifest.pairs).sum(),
         groups,
@@ -78,18 +79,10 @@ async fn solved_before(work: &Work) -> Result<Option<RunSummary>, Failure> {
 }
 
 async fn manifest(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
-    let key = work.manifest_key(shard);
-    let manifest: ShardManifest = read_json(&work.store, &key)
-        .await?
-        .ok_or_else(|| corrupt(&key, "the shard has not been scored, or its pairs were deleted"))?;
-    if manifest.version != FORMAT_VERSION || manifest.shard != shard || manifest.shards != work.plan.shards {
-        return Err(corrupt(&key, "it is of another run, or of another version"));
-    }
-    Ok(manifest)
-}
-
-fn records(work: &Work) -> Vec<u64> {
-    work.plan.inputs.iter().map(|input| input.records).collect()
+    let found = shard_pairs::manifest(work, &work.plan.output, shard).await?;
+    found.ok_or_else(|| {
+        corrupt(&work.manifest_key(shard), "the shard has not been scored, or its pairs were deleted")
+    })
 }
 
 /// Writes the objects of the result, the main one first; tells how many groups there are, where there are any.
@@ -99,33 +92,21 @@ async fn write_result(
     seed: Option<Seed>,
 ) -> Result<(Option<u64>, Vec<ResultObject>), Failure> {
     let outputs = outputs::open(work).await?;
-    let mut readers = Vec::new();
+    let mut shards = Vec::new();
     for manifest in manifests {
-        readers.push(reader(work, manifest).await?);
+        let found = StoredPairs::find(work, &work.plan.output, manifest).await?;
+        let missing = || corrupt(&work.pairs_key(manifest.shard), "it is not there any more");
+        shards.push(found.ok_or_else(missing)?);
     }
     let pairs = manifests.iter().map(|manifest| manifest.pairs).sum();
     let solving = {
         let work = work.clone();
         tokio::task::spawn_blocking(move || -> Result<_, Failure> {
-            let open = |(shard, reader)| PairReader::new(work.pairs_key(shard), reader);
-            let readers = (0..).zip(readers).map(open).collect::<Result<_, _>>()?;
-            finish_result(&work, pairs, Merge::new(readers)?, seed, outputs)
+            let shards = shards.into_iter().map(StoredPairs::open).collect::<Result<_, _>>()?;
+            finish_result(&work, pairs, Merge::new(shards)?, seed, outputs)
         })
     };
     solving.await.map_err(|error| internal(&error.to_string()))?
-}
-
-/// The pairs of a shard: the last read fails unless they are those that were scored.
-async fn reader(work: &Work, manifest: &ShardManifest) -> Result<BlockingReader, Failure> {
-    let key = work.pairs_key(manifest.shard);
-    let info = work.store.head(&key).await?.ok_or_else(|| corrupt(&key, "it is not there any more"))?;
-    if info.bytes != manifest.bytes {
-        let why = format!("it has {} bytes, {} were written", info.bytes, manifest.bytes);
-        return Err(corrupt(&key, &why));
-    }
-    let expected = Written { bytes: manifest.bytes, sha256: manifest.sha256.clone() };
-    let piece = memory::piece_bytes(work.plan.memory_limit_bytes, work.plan.shards);
-    Ok(BlockingReader::new(&work.store, &key, expected, piece))
 }
 
 fn finish_result(
@@ -178,7 +159,7 @@ fn form_groups(
     pairs: Shards,
     scores_outputs: &mut ScoresOutputs<'_>,
 ) -> Result<(Groups, ScoresWithin), Failure> {
-    let mut solver = GreedySolver::new(&records(work))?;
+    let mut solver = GreedySolver::new(&work.records())?;
     if memory::keeps_scores(&work.plan) {
         solver = solver.keep_scores();
     }

@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 
+use fixedbitset::FixedBitSet;
+
 use super::edges::Edges;
 use super::records::Records;
 use super::scores::Candidates;
@@ -43,6 +45,9 @@ pub struct GreedySolver {
     group: Vec<u32>,
     /// For each record the next one of its group, in a ring.
     next: Vec<u32>,
+    /// Records whose group cannot grow, as it has one of every party. Between two parties these are all that have a group,
+    /// most pairs are of such a one, and a bit a record stays in the processor's cache.
+    complete: FixedBitSet,
     /// Records of the groups with more than two.
     sizes: HashMap<u32, usize>,
     edges: Edges,
@@ -60,8 +65,9 @@ impl GreedySolver {
         let records = Records::new(records)?;
         let alone: Vec<u32> = (0..records.total()).collect();
         Ok(Self {
-            records,
             parties,
+            complete: FixedBitSet::with_capacity(records.total() as usize),
+            records,
             group: alone.clone(),
             next: alone,
             sizes: HashMap::new(),
@@ -85,6 +91,10 @@ impl GreedySolver {
         let (a, b) = self.check(pair)?;
         self.pairs += 1;
         self.last_score = pair.score;
+        // where a group is complete, all pairs within it have been seen
+        if self.complete.contains(a as usize) || self.complete.contains(b as usize) {
+            return Ok(());
+        }
         if self.candidates.is_some() {
             self.keep_score(a, b, pair.score);
         }
@@ -199,6 +209,13 @@ impl GreedySolver {
         self.sizes.remove(&b);
         if size > 2 {
             self.sizes.insert(a, size);
+        }
+        if self.parties > 1 && size == self.parties {
+            let mut member = a;
+            for _ in 0..size {
+                self.complete.insert(member as usize);
+                member = self.next[member as usize];
+            }
         }
         for (other, count) in of_a.into_iter().chain(of_b) {
             // Edges to a group that shares a party with the merged one are of no more use.

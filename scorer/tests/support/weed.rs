@@ -33,6 +33,8 @@ impl Weed {
             .arg(format!("-dir={}", folder.path().display()))
             .args(["-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"])
             .args(["-master.volumeSizeLimitMB=256", "-volume.max=50", "-master.telemetry=false"])
+            // by default it asks for a hundredth of the disk, however large that is
+            .arg("-volume.minFreeSpace=1GiB")
             .arg(format!("-s3.config={}", settings.display()))
             .arg(format!("-master.port={master}"))
             .arg(format!("-volume.port={volume}"))

@@ -3,13 +3,15 @@
 //! ```text
 //! load upload ADDRESS PID json|binary MEGABYTES UPLOADS     ADDRESS/PATH and token of each upload on standard input
 //! load get    ADDRESS PID SECONDS CONNECTIONS                paths and tokens on standard input, asked for in turn
+//! load write  FILE MEGABYTES                                 what the service's store, a folder, takes of an upload
 //! ```
 //!
 //! Prints one line of JSON: bytes, requests and seconds; the processor seconds of the service (its `/proc/PID/stat`),
-//! and its peak memory (`VmHWM`, counted from the start of the load).
+//! and its peak memory (`VmHWM`, counted from the start of the load). Of `write` these are the load's own.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -35,10 +37,9 @@ struct Target {
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let targets = targets()?;
     match arguments[..] {
         ["upload", address, pid, form, megabytes, uploads] => {
-            let uploads: usize = uploads.parse()?;
+            let (targets, uploads): (_, usize) = (targets()?, uploads.parse()?);
             if targets.len() < uploads {
                 bail!("there are {} targets for {uploads} uploads", targets.len());
             }
@@ -62,7 +63,7 @@ async fn main() -> anyhow::Result<()> {
             let (address, connections): (SocketAddr, usize) = (address.parse()?, connections.parse()?);
             measure(pid, async move {
                 let received = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
-                let targets = Arc::new(targets);
+                let targets = Arc::new(targets()?);
                 let mut tasks = tokio::task::JoinSet::new();
                 for first in 0..connections {
                     tasks.spawn(get(address, targets.clone(), first, end, received.clone()));
@@ -74,10 +75,24 @@ async fn main() -> anyhow::Result<()> {
             })
             .await
         }
-        _ => bail!(
-            "load upload ADDRESS PID json|binary MEGABYTES UPLOADS, or load get ADDRESS PID SECONDS CONNECTIONS"
-        ),
+        ["write", file, megabytes] => {
+            let bytes = megabytes.parse::<usize>()? * 1_000_000;
+            measure("self", async move { write(Path::new(file), bytes) }).await
+        }
+        _ => bail!("the head of {} tells what can be asked for", file!()),
     }
+}
+
+/// Writes a file as the service's store does, in pieces of the same size.
+fn write(file: &Path, bytes: usize) -> anyhow::Result<(u64, u64)> {
+    let piece = vec![1; 256 << 10];
+    let mut written = std::fs::File::create(file)?;
+    for _ in 0..bytes.div_ceil(piece.len()) {
+        written.write_all(&piece)?;
+    }
+    drop(written);
+    std::fs::remove_file(file)?;
+    Ok((bytes as u64, 1))
 }
 
 /// Lines of a path and a token.

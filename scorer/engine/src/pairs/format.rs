@@ -148,6 +148,9 @@ struct Widths {
 }
 
 impl Widths {
+    /// Those of [`HEADER`].
+    const WRITTEN: Self = Self { score: 8, dataset: 4, record: 4 };
+
     fn parse([version, score, dataset, record]: [u8; 4]) -> Result<Self, String> {
         if version != 1 {
             return Err(format!("version {version} is not known, only 1 is"));
@@ -167,19 +170,43 @@ impl Widths {
 
     /// Decodes one pair from exactly [`Self::pair`] bytes.
     fn decode(self, bytes: &[u8]) -> Result<Pair, String> {
+        match <&[u8; PAIR_BYTES as usize]>::try_from(bytes) {
+            Ok(bytes) if self == Self::WRITTEN => decode_written(bytes),
+            _ => self.decode_any(bytes),
+        }
+    }
+
+    fn decode_any(self, bytes: &[u8]) -> Result<Pair, String> {
         let (score, indices) = bytes.split_at(self.score);
         let (datasets, records) = indices.split_at(2 * self.dataset);
-        let score = decode_float(score);
-        if !(0.0..=1.0).contains(&score) || score.is_sign_negative() {
-            return Err(format!("its score {score} is not between 0 and 1"));
-        }
         Ok(Pair {
-            score,
+            score: checked(decode_float(score))?,
             dataset0: decode_index(&datasets[..self.dataset])?,
             dataset1: decode_index(&datasets[self.dataset..])?,
             record0: decode_index(&records[..self.record])?,
             record1: decode_index(&records[self.record..])?,
         })
+    }
+}
+
+/// As [`Widths::decode_any`] with [`Widths::WRITTEN`], which is what shards have: several times as fast.
+fn decode_written(bytes: &[u8; PAIR_BYTES as usize]) -> Result<Pair, String> {
+    let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let score = f64::from_bits(u64::from(word(4)) << 32 | u64::from(word(0)));
+    Ok(Pair {
+        score: checked(score)?,
+        dataset0: word(8),
+        dataset1: word(12),
+        record0: word(16),
+        record1: word(20),
+    })
+}
+
+fn checked(score: f64) -> Result<f64, String> {
+    if (0.0..=1.0).contains(&score) && score.is_sign_positive() {
+        Ok(score)
+    } else {
+        Err(format!("its score {score} is not between 0 and 1"))
     }
 }
 

@@ -29,8 +29,11 @@ impl<S: PairStream + ?Sized> PairStream for Box<S> {
 #[derive(Debug)]
 pub struct Merge<S> {
     streams: Vec<S>,
-    /// The first unread pair of every stream that has one.
-    heads: BinaryHeap<Head>,
+    /// The pair that comes next.
+    first: Option<Head>,
+    /// The first unread pair of every other stream that has one. Many pairs have the same score, and those of one stream
+    /// then mostly follow each other, so that the heap is seldom rearranged.
+    others: BinaryHeap<Head>,
     /// The pair handed out last.
     last: Option<Pair>,
     failed: bool,
@@ -59,34 +62,35 @@ impl PartialOrd for Head {
 impl<S: PairStream> Merge<S> {
     /// Reads the first pair of every stream.
     pub fn new(mut streams: Vec<S>) -> Result<Self, Error> {
-        let mut heads = BinaryHeap::with_capacity(streams.len());
+        let mut others = BinaryHeap::with_capacity(streams.len());
         for (stream, pairs) in streams.iter_mut().enumerate() {
             if let Some(pair) = pairs.next().transpose()? {
-                heads.push(Head { pair, stream, position: 0 });
+                others.push(Head { pair, stream, position: 0 });
             }
         }
-        Ok(Self { streams, heads, last: None, failed: false })
+        Ok(Self { streams, first: others.pop(), others, last: None, failed: false })
     }
 
     /// Takes the first pair out, and puts the next one of its stream in.
     fn advance(&mut self) -> Result<Option<Pair>, Error> {
-        let Some(mut head) = self.heads.peek_mut() else { return Ok(None) };
+        let Some(head) = &mut self.first else { return Ok(None) };
         let first = head.pair;
         let stream = &mut self.streams[head.stream];
         if self.last == Some(first) {
             return Err(Error::Duplicate { stream: stream.name().into(), position: head.position });
         }
         self.last = Some(first);
-        match stream.next().transpose()? {
-            None => drop(std::collections::binary_heap::PeekMut::pop(head)),
-            Some(next) if next < first => {
-                let position = head.position + 1;
-                return Err(Error::Unsorted { stream: stream.name().into(), position });
-            }
-            Some(next) => {
-                head.pair = next;
-                head.position += 1;
-            }
+        let Some(next) = stream.next().transpose()? else {
+            self.first = self.others.pop();
+            return Ok(Some(first));
+        };
+        head.position += 1;
+        if next < first {
+            return Err(Error::Unsorted { stream: stream.name().into(), position: head.position });
+        }
+        head.pair = next;
+        if let Some(mut other) = self.others.peek_mut().filter(|other| **other > *head) {
+            std::mem::swap(&mut *other, head);
         }
         Ok(Some(first))
     }

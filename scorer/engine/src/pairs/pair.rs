@@ -26,9 +26,10 @@ impl Pair {
         Self { score, dataset0: dataset0 as u32, dataset1: dataset1 as u32, record0, record1 }
     }
 
-    /// The two records without the score, in the order of ties.
-    fn records(&self) -> (u32, u32, u32, u32) {
-        (self.dataset0, self.dataset1, self.record0, self.record1)
+    /// The two records without the score, in the order of ties: as one number, which is compared without a branch.
+    fn records(&self) -> u128 {
+        let high = |a: u32, b: u32| u128::from(a) << 32 | u128::from(b);
+        high(self.dataset0, self.dataset1) << 64 | high(self.record0, self.record1)
     }
 }
 

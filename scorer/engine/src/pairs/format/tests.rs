@@ -43,6 +43,15 @@ proptest! {
     }
 
     #[test]
+    fn the_fast_way_to_decode_finds_what_the_general_one_does(bytes: [u8; PAIR_BYTES as usize], score in 0.0..=1.0) {
+        let mut plausible = bytes;
+        plausible[..8].copy_from_slice(&f64::to_le_bytes(score));
+        for bytes in [bytes, plausible] {
+            prop_assert_eq!(decode_written(&bytes), Widths::WRITTEN.decode_any(&bytes));
+        }
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), width in 0..3usize) {
         let header = [1, [2, 4, 8][width], [1, 2, 8][width], [8, 4, 1][width]];
         let _ = read(&[&header, &bytes[..]].concat());
