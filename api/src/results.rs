@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, VARY,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    VARY,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -236,7 +237,9 @@ fn written<'r>(run: &'r LinkageRun, asked: Asked, name: &str) -> Result<Vec<&'r 
     match (found.is_empty(), asked) {
         (false, _) => Ok(found),
         (true, Asked::SimilarityScores) => Err(Error::NoSimilarityScores),
-        (true, Asked::Result) => Err(Error::Internal(format!("the complete run has no result object {name}"))),
+        (true, Asked::Result) => {
+            Err(Error::Internal(format!("the complete run has no result object {name}")))
+        }
     }
 }
 
@@ -286,7 +289,8 @@ async fn send(
     if let Some(range) = range {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(formats::content_type(result.format)));
         headers.insert(CONTENT_LENGTH, (range.end - range.start).into());
-        let file = format!("attachment; filename=\"{run}-{}.{}\"", result.name, formats::extension(result.format));
+        let file =
+            format!("attachment; filename=\"{run}-{}.{}\"", result.name, formats::extension(result.format));
         headers.insert(CONTENT_DISPOSITION, header(file)?);
         if status == StatusCode::PARTIAL_CONTENT {
             let range = format!("bytes {}-{}/{bytes}", range.start, range.end - 1);

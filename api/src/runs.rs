@@ -215,7 +215,12 @@ fn description(run: &LinkageRun) -> RunDescription {
         threshold: run.spec.threshold,
         from_run: run.spec.from_run.as_ref().map(|earlier| earlier.name.clone()),
         formats: outputs::described(run.spec.formats.as_deref()),
-        additional_results: run.spec.additional_results.iter().map(|_| Additional::SimilarityScores).collect(),
+        additional_results: run
+            .spec
+            .additional_results
+            .iter()
+            .map(|_| Additional::SimilarityScores)
+            .collect(),
         name: run.spec.title.clone(),
         notes: run.spec.notes.clone(),
     }
@@ -300,7 +305,9 @@ mod tests {
         let described = serde_json::to_value(description(&run)).unwrap();
         assert_eq!(described["formats"], json!(["json", "csv", "parquet"]));
         assert_eq!(described["additional_results"], json!(["similarity_scores"]));
-        for refused in [json!({"formats": []}), json!({"formats": ["xml"]}), json!({"additional_results": ["groups"]})] {
+        for refused in
+            [json!({"formats": []}), json!({"formats": ["xml"]}), json!({"additional_results": ["groups"]})]
+        {
             let mut body = json!({"threshold": 1});
             body.as_object_mut().unwrap().extend(refused.as_object().unwrap().clone());
             assert!(resource(body).is_err(), "{refused}");

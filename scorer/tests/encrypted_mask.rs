@@ -143,7 +143,8 @@ fn a_laptop_encrypts_the_mask_too() {
     let folder = tempfile::tempdir().unwrap();
     judge(&["key", text(folder.path()), "2048"]);
     let matches = write_encodings(folder.path());
-    let key = std::fs::read_to_string(folder.path().join("public.json")).unwrap();
+    let key =
+        std::fs::read_to_string(folder.path().join("public.json")).unwrap().replace("\"n\":", "\"modulus\":");
     let manifests = format!(
         "apiVersion: pprl.dev/v1alpha1\nkind: LinkageProject\nmetadata: {{name: project}}\n\
          spec:\n  resultType: Permutations\n  encoding: {{bits: 1024}}\n  paillierPublicKey: {key}\n  \

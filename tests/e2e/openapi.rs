@@ -141,8 +141,8 @@ async fn complete(rest: &Rest, result_type: &str) -> anyhow::Result<Value> {
         receipts.clear();
     }
     Ok(json!({"id": project, "runs": [run],
-        "purposes": ["describe_project", "list_runs", "describe_run", "run_status", "run_result",
-            "run_similarity_scores", "run_result_file", "run_histogram"],
+        "purposes": ["describe_project", "list_runs", "describe_run", "run_status", "run_result", "run_result_file",
+            "run_histogram", if result_type == "similarity_scores" { "run_similarity_scores" } else { "run_result" }],
         "tokens": {"result_token": [result], "receipt_token": receipts}}))
 }
 

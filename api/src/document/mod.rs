@@ -18,8 +18,8 @@ use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Required, Response, Type};
 use utoipa::{Modify, OpenApi};
 
 use problems::{
-    BadRequest, Fault, Forbidden, NotAcceptable, RangeNotSatisfiable, RunFailed, TooLarge, TooSlow, Unavailable,
-    Unsupported,
+    BadRequest, Fault, Forbidden, NotAcceptable, RangeNotSatisfiable, RunFailed, TooLarge, TooSlow,
+    Unavailable, Unsupported,
 };
 
 /// The header with a request's id, as it is written in the document.

@@ -28,7 +28,9 @@ fn complete(service: &Service, run: &str, names: &[&str], formats: &[(&str, &str
             let content = content(name, ending);
             std::fs::write(path, &content).unwrap();
             let sha256 = format!("{ending:0>64}");
-            results.push(json!({"name": name, "format": format, "key": key, "bytes": content.len(), "sha256": sha256}));
+            results.push(
+                json!({"name": name, "format": format, "key": key, "bytes": content.len(), "sha256": sha256}),
+            );
         }
     }
     service.kubernetes.change("linkageruns", run, |resource| {
@@ -39,11 +41,9 @@ fn complete(service: &Service, run: &str, names: &[&str], formats: &[(&str, &str
 #[tokio::test]
 async fn a_format_is_asked_for_by_accept_or_by_the_ending() {
     let service = Service::new();
-    for (result_type, name) in [
-        ("groups", "groups"),
-        ("similarity_scores", "similarity_scores"),
-        ("permutations", "mask"),
-    ] {
+    for (result_type, name) in
+        [("groups", "groups"), ("similarity_scores", "similarity_scores"), ("permutations", "mask")]
+    {
         let (project, run, path) = service.project_with_run(result_type, "result").await;
         complete(&service, &run, &[name], &ALL);
         for (_, ending, content_type) in ALL {

@@ -113,7 +113,9 @@ fn run_plan(text: &str) -> Result<RunPlan, String> {
         return Err("the plan must have one format or more".into());
     }
     if plan.with_similarity_scores && plan.result_type == ResultType::Permutations {
-        return Err("the plan asks for similarity scores beside permutations, which they would give away".into());
+        return Err(
+            "the plan asks for similarity scores beside permutations, which they would give away".into()
+        );
     }
     if plan.inputs.len() < 2 {
         return Err("the plan must have two inputs or more".into());

@@ -94,7 +94,11 @@ fn solving_bytes(plan: &RunPlan, pairs: u64) -> u64 {
         _ => (0, 0),
     };
     let scores = if keeps_scores(plan) { SCORE_BYTES * scores } else { 0 };
-    BASE_BYTES + per_record * records.iter().sum::<u64>() + EDGE_BYTES * edges + scores + writing_bytes(plan, pairs)
+    BASE_BYTES
+        + per_record * records.iter().sum::<u64>()
+        + EDGE_BYTES * edges
+        + scores
+        + writing_bytes(plan, pairs)
 }
 
 /// What the objects take that are written at the same time, but for the first, which is in the base.
@@ -156,7 +160,8 @@ mod tests {
         assert!(check_scores_kept(&three, 10_000_000).is_err());
         // similarity scores take no memory but what writing them takes
         let formats = ["json", "csv", "ndjson", "parquet"];
-        let scores = RunPlan { memory_limit_bytes: 160 << 20, ..plan("similarity_scores", &[1 << 31; 2], &formats) };
+        let scores =
+            RunPlan { memory_limit_bytes: 160 << 20, ..plan("similarity_scores", &[1 << 31; 2], &formats) };
         assert!(check_solving(&scores, 1_000_000).is_ok());
         assert!(check_solving(&RunPlan { memory_limit_bytes: 96 << 20, ..scores }, 0).is_err());
         let beside = RunPlan { with_similarity_scores: true, ..plan("groups", &[1; 3], &formats) };
@@ -165,9 +170,7 @@ mod tests {
 
     /// A plan for 256 MiB.
     fn plan(result_type: &str, records: &[u64], formats: &[&str]) -> RunPlan {
-        let input = |records: &u64| {
-            serde_json::json!({"party": "a", "encodings": "e", "records": records, "encodingBytes": 128, "sha256": ""})
-        };
+        let input = |records: &u64| serde_json::json!({"party": "a", "encodings": "e", "records": records, "encodingBytes": 128, "sha256": ""});
         serde_json::from_value(serde_json::json!({"version": 1, "run": "r", "threshold": 0.8,
             "resultType": result_type, "formats": formats, "blocking": false, "output": "runs/r/", "shards": 1,
             "inputs": records.iter().map(input).collect::<Vec<_>>(), "memoryLimitBytes": 256 << 20}))

@@ -56,9 +56,10 @@ impl<W: Write + Send> EncryptedMaskWriter<W> {
                 Form::Json(out)
             }
             (Some(format), None) => Form::Mask(Table::new(out, format, MASK)?),
-            (Some(format), Some(party)) => {
-                Form::Permutation(Table::new(out, format, PERMUTATION)?, permutations.records_by_position(party))
-            }
+            (Some(format), Some(party)) => Form::Permutation(
+                Table::new(out, format, PERMUTATION)?,
+                permutations.records_by_position(party),
+            ),
         };
         Ok(Self { form, written: 0 })
     }

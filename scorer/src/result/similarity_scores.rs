@@ -21,6 +21,7 @@ pub struct SimilarityScoresWriter<'p, W: Write + Send> {
     parties: &'p [String],
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one for each object that is written")]
 enum Form<W: Write + Send> {
     Json { out: W, first: bool },
     Table(Table<W>),

@@ -67,13 +67,14 @@ pub enum TableFormat {
 }
 
 /// A table that is being written, a row at a time. The same rows make the same bytes.
+#[expect(clippy::large_enum_variant, reason = "there is one for each object that is written")]
 pub enum Table<W: Write + Send> {
     /// As CSV.
     Csv(CsvTable<W>),
     /// As NDJSON.
     Ndjson(NdjsonTable<W>),
     /// As Parquet.
-    Parquet(Box<ParquetTable<W>>),
+    Parquet(ParquetTable<W>),
 }
 
 impl<W: Write + Send> Table<W> {
@@ -85,7 +86,7 @@ impl<W: Write + Send> Table<W> {
         Ok(match format {
             TableFormat::Csv => Self::Csv(CsvTable::new(out, columns)?),
             TableFormat::Ndjson => Self::Ndjson(NdjsonTable::new(out, columns)),
-            TableFormat::Parquet => Self::Parquet(Box::new(ParquetTable::new(out, columns)?)),
+            TableFormat::Parquet => Self::Parquet(ParquetTable::new(out, columns)?),
         })
     }
 

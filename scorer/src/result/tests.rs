@@ -85,7 +85,8 @@ fn groups_tell_parties_and_scores_in_all_formats_but_json() {
     assert_eq!(text(ResultFormat::Json), r#"{"groups":[[[0,0],[1,1],[2,1]]]}"#);
     let csv = "group,party,record,score\r\n0,a,0,0.9\r\n0,\"b, \"\"the\nother\"\"\",1,0.8\r\n0,'=c,1,0.9\r\n";
     assert_eq!(text(ResultFormat::Csv), csv);
-    let members = r#"[{"party":"a","record":0},{"party":"b, \"the\nother\"","record":1},{"party":"=c","record":1}]"#;
+    let members =
+        r#"[{"party":"a","record":0},{"party":"b, \"the\nother\"","record":1},{"party":"=c","record":1}]"#;
     let scores = r#"[{"a":0,"b":1,"score":0.8},{"a":0,"b":2,"score":0.9},{"a":1,"b":2,"score":0.75}]"#;
     let line = format!("{{\"group\":0,\"members\":{members},\"scores\":{scores}}}\n");
     assert_eq!(text(ResultFormat::Ndjson), line);
@@ -121,7 +122,8 @@ fn permutations_and_masks_are_tables_too() {
     let rows: Vec<&str> = mask.lines().skip(1).map(|line| line.split_once(',').unwrap().1).collect();
     assert_eq!(rows.join(",") + ",", bits);
     let written = permutations.write_permutation_as(0, Vec::new(), ResultFormat::Ndjson).unwrap();
-    let rows: Vec<Value> = String::from_utf8(written).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    let rows: Vec<Value> =
+        String::from_utf8(written).unwrap().lines().map(|line| line.parse().unwrap()).collect();
     for (position, row) in rows.iter().enumerate() {
         let record = row["record"].as_u64().unwrap() as usize;
         assert_eq!(row, &json!({"record": record, "position": position}));

@@ -55,6 +55,14 @@ impl Request {
                 earlier.name
             );
         }
+        let with_similarity_scores =
+            run.spec.additional_results.contains(&AdditionalResult::SimilarityScores);
+        if with_similarity_scores && project.spec.result_type == crds::ResultType::Permutations {
+            bail!(
+                "spec.additionalResults asks for SimilarityScores, which would tell which records match; leave it out with \
+                 resultType Permutations"
+            );
+        }
         let mask_key = project.spec.paillier_public_key.as_ref();
         if let Some(key) = mask_key {
             PublicKey::new(&key.kty, &key.alg, &key.modulus)?;
@@ -75,7 +83,7 @@ impl Request {
                 crds::ResultType::Permutations => ResultType::Permutations,
             },
             formats: run.spec.formats.iter().flatten().map(|&format| format_of(format)).collect(),
-            with_similarity_scores: run.spec.additional_results.contains(&AdditionalResult::SimilarityScores),
+            with_similarity_scores,
             threshold: run.spec.threshold,
             shards: run.spec.shards.and_then(|shards| u32::try_from(shards).ok()).unwrap_or(1).max(1),
             mask_key: mask_key.map(|key| key.modulus.clone()),

@@ -9,7 +9,8 @@ use crate::result::table::{Cell, Column, Kind, Table, TableFormat};
 /// One row a position of the smaller data set: 1 where the records match.
 const MASK: &[Column] = &[Column::new("position", Kind::Integer), Column::new("match", Kind::Integer)];
 /// One row a record, by position: the order into which the party brings its records.
-const PERMUTATION: &[Column] = &[Column::new("record", Kind::Integer), Column::new("position", Kind::Integer)];
+const PERMUTATION: &[Column] =
+    &[Column::new("record", Kind::Integer), Column::new("position", Kind::Integer)];
 
 impl Permutations {
     pub(super) fn write_mask_table<W: Write + Send>(&self, out: W, format: TableFormat) -> Result<W, Error> {

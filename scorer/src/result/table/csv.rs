@@ -33,7 +33,9 @@ impl<W: Write> CsvTable<W> {
             match cell {
                 Cell::Integer(number) => write!(self.field, "{number}")?,
                 // as in JSON: to the same bits, and to the same text
-                Cell::Score(score) => serde_json::to_writer(&mut self.field, score).map_err(std::io::Error::from)?,
+                Cell::Score(score) => {
+                    serde_json::to_writer(&mut self.field, score).map_err(std::io::Error::from)?
+                }
                 Cell::Text(text) => {
                     if text.as_bytes().first().is_some_and(|first| FORMULA_STARTS.contains(first)) {
                         self.field.push(b'\'');

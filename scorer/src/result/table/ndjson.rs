@@ -25,8 +25,12 @@ impl<W: Write> NdjsonTable<W> {
             write!(self.out, "{separator}\"{}\":", column.name)?;
             match cell {
                 Cell::Integer(number) => write!(self.out, "{number}")?,
-                Cell::Score(score) => serde_json::to_writer(&mut self.out, score).map_err(std::io::Error::from)?,
-                Cell::Text(text) => serde_json::to_writer(&mut self.out, text).map_err(std::io::Error::from)?,
+                Cell::Score(score) => {
+                    serde_json::to_writer(&mut self.out, score).map_err(std::io::Error::from)?
+                }
+                Cell::Text(text) => {
+                    serde_json::to_writer(&mut self.out, text).map_err(std::io::Error::from)?
+                }
                 Cell::Missing => self.out.write_all(b"null")?,
             }
         }

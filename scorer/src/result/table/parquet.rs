@@ -123,7 +123,11 @@ impl<W: Write + Send> ParquetTable<W> {
             self.text_bytes += values.push(cell)?;
         }
         self.rows += 1;
-        if self.rows == GROUP_ROWS || self.text_bytes >= GROUP_TEXT_BYTES { self.write_group() } else { Ok(()) }
+        if self.rows == GROUP_ROWS || self.text_bytes >= GROUP_TEXT_BYTES {
+            self.write_group()
+        } else {
+            Ok(())
+        }
     }
 
     fn write_group(&mut self) -> Result<(), Error> {

@@ -220,7 +220,8 @@ fn too_many_records_are_refused() {
 /// The scores of all pairs whose records are in one group, by the positions of the group's members.
 fn scores_within(groups: &Groups, pairs: &[Pair]) -> Vec<Vec<(usize, usize, f64)>> {
     let of_group = |group: Vec<Member>| {
-        let position = |dataset, record| group.iter().position(|&member| member == Member { dataset, record });
+        let position =
+            |dataset, record| group.iter().position(|&member| member == Member { dataset, record });
         let mut scores: Vec<_> = pairs
             .iter()
             .filter_map(|pair| {
@@ -274,7 +275,8 @@ fn pairs_that_can_never_be_within_a_group_are_forgotten() {
     for shift in 0..100 {
         for record0 in 0..100 {
             let record1 = (record0 + shift) % 100;
-            let pair = Pair { score: 1.0 - f64::from(shift) / 200.0, dataset0: 0, dataset1: 1, record0, record1 };
+            let pair =
+                Pair { score: 1.0 - f64::from(shift) / 200.0, dataset0: 0, dataset1: 1, record0, record1 };
             solver.add(&pair).unwrap();
         }
     }
