@@ -67,7 +67,6 @@ pub enum TableFormat {
 }
 
 /// A table that is being written, a row at a time. The same rows make the same bytes.
-#[expect(clippy::large_enum_variant, reason = "there is one for each object that is written")]
 pub enum Table<W: Write + Send> {
     /// As CSV.
     Csv(CsvTable<W>),
