@@ -11,7 +11,7 @@
 #![allow(clippy::unwrap_used, reason = "it is no part of the product")]
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -20,11 +20,13 @@ use rand::{RngExt, SeedableRng};
 use scorer::pairs::{self, Merge, Pair, PairReader, PairSorter, PairWriter};
 use scorer::plan::FORMAT_VERSION;
 use scorer::solve::GreedySolver;
+use scorer::store::{BlockingWriter, Store, Written};
 use scorer::summary::ShardManifest;
-use sha2::{Digest, Sha256};
 
 /// Pairs that are sorted in memory, before they are spilled.
 const SORTED_BYTES: usize = 1 << 30;
+/// Where a run's pairs are in a store.
+const PAIRS: &str = "runs/bench/pairs";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -52,49 +54,39 @@ struct Data {
 
 /// Every shard has first records of its own, as those of a run do.
 fn make(store: &Path, pairs: u32, data: &Data, shards: u32) {
-    let folder = folder_of(store);
-    std::fs::create_dir_all(&folder).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let objects = Store::in_directory(store).unwrap();
     let mut random = ChaCha20Rng::from_seed([7; 32]);
     let share = |shard| (u64::from(data.records) * u64::from(shard) / u64::from(shards)) as u32;
     for shard in 0..shards {
         let (first, own) = (share(shard), share(shard + 1) - share(shard));
-        let mut sorter = PairSorter::new(SORTED_BYTES, &folder);
+        let mut sorter = PairSorter::new(SORTED_BYTES, store);
         for number in 0..pairs / shards {
             let pair = data.pair(first + number % own, number / own, score(&mut random));
             sorter.push(pair).unwrap();
         }
-        let path = folder.join(format!("{shard}.pairs"));
-        let pairs = write(File::create(&path).unwrap(), sorter.finish().unwrap());
-        let mut hash = Sha256::new();
-        let manifest = ShardManifest {
-            version: FORMAT_VERSION,
-            shard,
-            shards,
-            comparisons: u64::from(own) * u64::from(data.records),
-            pairs,
-            bytes: std::io::copy(&mut File::open(&path).unwrap(), &mut hash).unwrap(),
-            sha256: hex::encode(hash.finalize()),
-            seconds: 0.0,
-        };
-        std::fs::write(path.with_extension("json"), serde_json::to_vec(&manifest).unwrap()).unwrap();
+        let writer = runtime.block_on(objects.writer(&format!("{PAIRS}/{shard}.pairs"))).unwrap();
+        let (pairs, writer) = write(BlockingWriter::new(writer), sorter.finish().unwrap());
+        let Written { bytes, sha256 } = writer.finish().unwrap();
+        let comparisons = u64::from(own) * u64::from(data.records);
+        let version = FORMAT_VERSION;
+        let manifest =
+            ShardManifest { version, shard, shards, comparisons, pairs, bytes, sha256, seconds: 0.0 };
+        let manifest = serde_json::to_vec(&manifest).unwrap();
+        std::fs::write(store.join(format!("{PAIRS}/{shard}.json")), manifest).unwrap();
     }
 }
 
-fn folder_of(store: &Path) -> PathBuf {
-    store.join("runs/bench/pairs")
-}
-
-fn write(file: File, pairs: impl Iterator<Item = Result<Pair, pairs::Error>>) -> u64 {
-    let mut writer = PairWriter::new(BufWriter::with_capacity(1 << 20, file)).unwrap();
+fn write<W: Write>(out: W, pairs: impl Iterator<Item = Result<Pair, pairs::Error>>) -> (u64, W) {
+    let mut writer = PairWriter::new(BufWriter::with_capacity(1 << 20, out)).unwrap();
     pairs.for_each(|pair| writer.write(&pair.unwrap()).unwrap());
-    let written = writer.pairs();
-    writer.finish().unwrap();
-    written
+    (writer.pairs(), writer.finish().unwrap().into_inner().ok().unwrap())
 }
 
 fn merged(store: &Path) -> Merge<PairReader<File>> {
-    let folder = folder_of(store);
-    let files = (0..).map(|shard| folder.join(format!("{shard}.pairs"))).take_while(|path| path.exists());
+    let files =
+        (0..).map(|shard| store.join(format!("{PAIRS}/{shard}.pairs"))).take_while(|path| path.exists());
     let open = |path: PathBuf| PairReader::new(path.display().to_string(), File::open(path).unwrap());
     Merge::new(files.map(open).collect::<Result<_, _>>().unwrap()).unwrap()
 }
