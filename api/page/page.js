@@ -133,9 +133,7 @@ class Session {
   }
 
   async #showResult(run, signal) {
-    if (the("result").hidden) {
-      this.#downloads.offer(this.#project, run, this.#mayList, this.#described?.formats);
-    }
+    if (the("result").hidden) this.#downloads.offer(this.#project, run, this.#mayList);
     // a receipt token opens no histogram
     if (!this.#mayList || !the("scores").hidden) return;
     await this.#scores.show(this.#service, run, signal);

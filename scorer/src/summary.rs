@@ -5,7 +5,6 @@ use thiserror::Error;
 
 use crate::advice::ScoresSummary;
 use crate::solve::Solving;
-use crate::plan::ResultFormat;
 
 /// One party's data in its stored form; written last, beside the objects that it describes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,9 +81,6 @@ pub struct RunSummary {
 pub struct ResultObject {
     /// `groups`, `similarity_scores`, `mask`, or `permutation-<dataset>`.
     pub name: String,
-    /// How it is written.
-    #[serde(default)]
-    pub format: ResultFormat,
     /// Key of the object.
     pub key: String,
     /// Size in bytes.

@@ -7,7 +7,6 @@ mod crowd;
 mod disruption;
 mod encrypted_mask;
 mod flows;
-mod formats;
 mod from_run;
 mod leftovers;
 mod manifests;

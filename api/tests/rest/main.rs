@@ -4,7 +4,6 @@
 
 mod connections;
 mod document;
-mod formats;
 mod histogram;
 mod kubernetes;
 mod limits;

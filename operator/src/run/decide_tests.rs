@@ -69,8 +69,7 @@ pub(in crate::run) fn summary() -> RunSummary {
         solving: None,
         results: vec![ResultObject {
             name: "groups".into(),
-            format: scorer::plan::ResultFormat::Csv,
-            key: "runs/1/result/groups.csv".into(),
+            key: "runs/1/result/groups.json".into(),
             bytes: 10,
             sha256: "ab".into(),
         }],
@@ -184,22 +183,11 @@ fn completes_as_soon_as_the_summary_is_there() {
     assert!(is_true(&decision.status.conditions, COMPLETE));
     assert_eq!(decision.status.stage, Some(RunStage::Complete));
     assert_eq!((decision.status.pairs, decision.status.groups), (Some(948), Some(948)));
-    assert_eq!(decision.status.results[0].key, "runs/1/result/groups.csv");
-    assert_eq!(decision.status.results[0].format, crds::ResultFormat::Csv);
+    assert_eq!(decision.status.results[0].key, "runs/1/result/groups.json");
     assert_eq!(decision.status.progress.as_ref().unwrap().percent, "100%");
     // and is not touched again
     let later = decided(&next(RunView { now: Timestamp::from_second(2000).unwrap(), ..view }, &decision));
     assert_eq!((later.action, later.status), (Action::None, decision.status));
-}
-
-#[test]
-fn a_run_whose_scores_would_give_permutations_away_fails() {
-    let mut view = RunView { run: run(json!({"additionalResults": ["SimilarityScores"]})), ..view() };
-    assert_eq!(decided(&view).action, Action::CreateScoreJob);
-    view.project.as_mut().unwrap().spec.result_type = crds::ResultType::Permutations;
-    let decision = decided(&view);
-    assert!(is_true(&decision.status.conditions, FAILED));
-    assert!(decision.status.message.unwrap().contains("additionalResults"));
 }
 
 #[test]

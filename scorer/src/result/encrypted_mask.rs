@@ -7,12 +7,17 @@ use rayon::prelude::*;
 use super::{Error, Seed};
 use crate::paillier::PublicKey;
 
+/// What the result says of the ciphertexts, beside the mask: how `phe` is to read them. All exponents are 0, so the base
+/// does not matter.
+pub const PAILLIER_CONTEXT: &str = r#"{"base":2,"encoded":true}"#;
+
 /// Elements encrypted by each thread before they are handed over.
 const PER_THREAD: usize = 32;
 /// Streams of the generator from here on belong to the elements; those of the permutations are far below.
 const FIRST_STREAM: u64 = 1 << 32;
 
-/// Encrypts the mask on all cores, and hands the ciphertexts over in order, some at a time, in decimal digits.
+/// Encrypts the mask on all cores, and hands the elements over in order, as JSON and separated by commas, with the number
+/// of elements in the piece. Each is `{"v":"…","e":0}`, `phe`'s way to write an EncryptedNumber.
 ///
 /// The randomness of each element comes from the seed by a stream of its own, so a retried run writes the same bytes.
 ///
@@ -22,7 +27,7 @@ pub fn encrypt_mask(
     mask: &[bool],
     key: &PublicKey,
     seed: &Seed,
-    mut write: impl FnMut(&[String]) -> Result<(), Error>,
+    mut write: impl FnMut(&[u8], usize) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let elements = PER_THREAD * rayon::current_num_threads();
     for (number, piece) in mask.chunks(elements).enumerate() {
@@ -30,9 +35,14 @@ pub fn encrypt_mask(
         let encrypted: Vec<String> = piece
             .par_iter()
             .enumerate()
-            .map(|(offset, &bit)| key.encrypt(bit, &mut generator(seed, (first + offset) as u64)))
+            .map(|(offset, &bit)| {
+                let index = first + offset;
+                let separator = if index == 0 { "" } else { "," };
+                let ciphertext = key.encrypt(bit, &mut generator(seed, index as u64));
+                format!(r#"{separator}{{"v":"{ciphertext}","e":0}}"#)
+            })
             .collect();
-        write(&encrypted)?;
+        write(encrypted.concat().as_bytes(), piece.len())?;
     }
     Ok(())
 }
@@ -47,6 +57,8 @@ fn generator(seed: &Seed, element: u64) -> ChaCha20Rng {
 mod tests {
     use std::collections::BTreeSet;
 
+    use serde_json::Value;
+
     use super::*;
 
     /// n is no product of two primes here: nobody needs to decrypt.
@@ -54,14 +66,17 @@ mod tests {
         PublicKey::of_modulus(&base64_simd::URL_SAFE_NO_PAD.encode_to_string(vec![0xff; 256])).unwrap()
     }
 
-    fn encrypted(mask: &[bool], seed: u8) -> Vec<String> {
-        let mut list = Vec::new();
-        encrypt_mask(mask, &key(), &Seed([seed; 32]), |piece| {
-            list.extend_from_slice(piece);
+    fn encrypted(mask: &[bool], seed: u8) -> Vec<Value> {
+        let (mut text, mut elements) = (b"[".to_vec(), 0);
+        encrypt_mask(mask, &key(), &Seed([seed; 32]), |piece, number| {
+            text.extend_from_slice(piece);
+            elements += number;
             Ok(())
         })
         .unwrap();
-        assert_eq!(list.len(), mask.len());
+        text.push(b']');
+        let list: Vec<Value> = serde_json::from_slice(&text).unwrap();
+        assert_eq!((list.len(), elements), (mask.len(), mask.len()));
         list
     }
 
@@ -71,9 +86,11 @@ mod tests {
         let mask: Vec<bool> =
             (0..2 * PER_THREAD * rayon::current_num_threads() + 1).map(|i| i % 3 == 0).collect();
         let list = encrypted(&mask, 1);
-        let values: BTreeSet<&String> = list.iter().collect();
+        let values: BTreeSet<&str> = list.iter().map(|element| element["v"].as_str().unwrap()).collect();
         assert_eq!(values.len(), mask.len(), "no ciphertext comes twice");
-        for digits in &list {
+        for element in &list {
+            assert_eq!(element["e"], 0);
+            let digits = element["v"].as_str().unwrap();
             assert!(digits.len() > 1200 && digits.bytes().all(|digit| digit.is_ascii_digit()), "{digits}");
         }
     }
