@@ -39,7 +39,7 @@ SEEN = collections.Counter()
 # Valid by the schema, and refused all the same: most are rules between two parts of a request. A number such as 2.0 is
 # an integer to schemas; but blocks are compared as text, and there it is not the same as 2.
 RULES = {
-    "create_project": "more than 2 are possible with result_type groups only|public_key",
+    "create_project": "more than 2 are possible with result_type groups only|public_key|paillier_context",
     "create_run": "from_run is no run of this project|solver",
     "upload_json": "indices must run from 0 without gaps|there are blocks of record|is not in the store"
     "|a block id must be a string or an integer, not a fraction",
