@@ -60,8 +60,8 @@ cluster: setup ## Boot the local cluster; `tests/local-cluster/cluster --help` t
 	@$(ENV) && tests/local-cluster/cluster up
 
 generate: setup ## Write the generated files: the CRDs, and the OpenAPI document
-	@$(ENV) && cargo run --quiet --package crds --bin crdgen crds/yaml charts/linkage-operator/crds
-	@$(ENV) && cargo run --quiet --package api --bin openapi api/openapi.json
+	@$(ENV) && cargo build --quiet --locked --workspace --bins && programs=$${CARGO_TARGET_DIR:-target}/debug && \
+	$$programs/crdgen crds/yaml charts/linkage-operator/crds && $$programs/openapi api/openapi.json
 
 format: ## Format the code
 	@$(ENV) && cargo fmt --all

@@ -3,15 +3,21 @@
 import { Problem, Unreachable } from "./service.js";
 import { element, name, show, size, the } from "./words.js";
 
-const TYPE = "application/json";
+/** By their names in the description of a run: media type, and what people call it. */
+const FORMATS = {
+  json: ["application/json", "JSON"],
+  csv: ["text/csv", "CSV, for spreadsheets and statistics"],
+  ndjson: ["application/x-ndjson", "NDJSON, a JSON document a line"],
+  parquet: ["application/vnd.apache.parquet", "Parquet, for data science"],
+};
 /** Bytes from which on people are asked whether they want that in memory. */
 const LARGE = 500_000_000;
 
 const KINDS = {
   groups: ["groups", "Groups of records that belong to one person. A record is given by its party and its place in that "
-    + "party's file, both counted from 0."],
+    + "party's file, counted from 0. All formats but JSON name the parties and tell how similar the records of a group are."],
   similarity_scores: ["similarity-scores", "All pairs at or above the threshold with their similarity, the most similar first. "
-    + "A record is given by its party and its place in that party's file, both counted from 0."],
+    + "A record is given by its party and its place in that party's file, counted from 0. All formats but JSON name the parties."],
   mask: ["mask", "The mask: for each place 1 if the records there belong to one person, else 0."],
   permutation: ["permutation", "Your party's permutation: for each of your records, in the order of your file, its new place."],
 };
@@ -39,12 +45,15 @@ export class Downloads {
    * @param {any} project
    * @param {string} run
    * @param {boolean} all whether the token is the result token
+   * @param {string[] | undefined} formats the names of those that the run has written; all, when it does not say
    */
-  offer(project, run, all) {
+  offer(project, run, all, formats) {
     const permutations = project.result_type === "permutations";
     const [kind, explained] = KINDS[permutations ? (all ? "mask" : "permutation") : project.result_type];
     this.#run = run;
     this.#stem = [kind, ...[project.project_id, run].map((id) => name(id).replace("…", ""))].join("-");
+    const known = Object.entries(FORMATS).filter(([format]) => formats?.includes(format) ?? true);
+    the("format").replaceChildren(...known.map(([format, [, title]]) => element("option", { value: format }, title)));
     the("result").hidden = false;
     show(the("result-kind"), explained);
     for (const part of ["download-text", "download-problem"]) show(the(part), null);
@@ -61,12 +70,13 @@ export class Downloads {
     const aborter = new AbortController();
     this.#aborter = aborter;
     const say = (text) => show(the("download-text"), text);
+    const format = the("format").value;
     show(the("download-problem"), null);
     say("Asking for the result …");
     the("download-cancel").hidden = false;
     try {
-      const response = await this.#service.result(this.#run, TYPE, aborter.signal);
-      const saved = await this.#save(response, aborter.signal);
+      const response = await this.#service.result(this.#run, FORMATS[format][0], aborter.signal);
+      const saved = await this.#save(response, format, aborter.signal);
       say(saved);
     } catch (error) {
       if (aborter.signal.aborted || isAbort(error)) say("Not downloaded.");
@@ -81,14 +91,14 @@ export class Downloads {
     }
   }
 
-  /** @param {Response} response @param {AbortSignal} signal */
-  async #save(response, signal) {
-    const file = `${this.#stem}.json`;
+  /** @param {Response} response @param {string} format its name, which is its files' ending @param {AbortSignal} signal */
+  async #save(response, format, signal) {
+    const file = `${this.#stem}.${format}`;
     const bytes = Number(response.headers.get("Content-Length") ?? Number.NaN);
-    const place = await chooseFile(file);
+    const place = await chooseFile(file, format);
     if (place === null && bytes > LARGE) await this.#ask(bytes, signal);
     const counted = response.body.pipeThrough(counting(bytes));
-    if (place === null) await saveByMemory(file, TYPE, counted);
+    if (place === null) await saveByMemory(file, FORMATS[format][0], counted);
     else await counted.pipeTo(await place.createWritable(), { signal });
     return `Downloaded: ${place?.name ?? file}${Number.isFinite(bytes) ? `, ${size(bytes)}` : ""}.`;
   }
@@ -108,9 +118,10 @@ export class Downloads {
 }
 
 /** Where to write to; null where the browser has no way to let people choose. */
-async function chooseFile(suggestedName) {
+async function chooseFile(suggestedName, format) {
   if (!("showSaveFilePicker" in window)) return null;
-  const types = [{ description: "JSON", accept: { [TYPE]: [".json"] } }];
+  const [type, description] = FORMATS[format];
+  const types = [{ description, accept: { [type]: [`.${format}`] } }];
   try {
     return await /** @type {any} */ (window).showSaveFilePicker({ suggestedName, types });
   } catch (error) {

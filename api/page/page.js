@@ -133,7 +133,9 @@ class Session {
   }
 
   async #showResult(run, signal) {
-    if (the("result").hidden) this.#downloads.offer(this.#project, run, this.#mayList);
+    if (the("result").hidden) {
+      this.#downloads.offer(this.#project, run, this.#mayList, this.#described?.formats);
+    }
     // a receipt token opens no histogram
     if (!this.#mayList || !the("scores").hidden) return;
     await this.#scores.show(this.#service, run, signal);

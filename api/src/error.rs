@@ -46,6 +46,18 @@ pub enum Error {
     /// The run is complete, but has no histogram.
     #[error("the run has no histogram of scores: it is of a version that recorded none")]
     NoHistogram,
+    /// The run is complete, but has no similarity scores.
+    #[error(
+        "the run has no similarity scores beside its result; create a run whose additional_results ask for \
+         similarity_scores, with from_run so that nothing is compared anew"
+    )]
+    NoSimilarityScores,
+    /// The result is there, but in none of the formats that the client takes.
+    #[error("this result is not there in the format that is asked for; it is there as {available}")]
+    NotAcceptable {
+        /// The media types that there are.
+        available: String,
+    },
     /// The run has failed.
     #[error("the run has failed, so there is no result; the run's status says why")]
     RunFailed,
@@ -122,7 +134,10 @@ impl Error {
             Self::Forbidden | Self::AlreadyContributed | Self::BlocksMismatch(_) | Self::NotOwnObject => {
                 StatusCode::FORBIDDEN
             }
-            Self::UnknownPath | Self::NoResultYet | Self::NoHistogram => StatusCode::NOT_FOUND,
+            Self::UnknownPath | Self::NoResultYet | Self::NoHistogram | Self::NoSimilarityScores => {
+                StatusCode::NOT_FOUND
+            }
+            Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,

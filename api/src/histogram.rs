@@ -17,7 +17,7 @@ use crate::document::problems::{ServiceProblems, TokenProblems};
 use crate::document::values::Score;
 use crate::error::{Error, Problem};
 use crate::identity::Reading;
-use crate::run_status::{self, RunState};
+use crate::results;
 use crate::runs::RunPath;
 
 /// How many pairs of records have which scores, and what is estimated from that.
@@ -102,13 +102,7 @@ pub struct ThresholdSuggestion {
         (status = 500, body = Problem, content_type = "application/problem+json",
             description = "The run has failed; or the service failed")))]
 pub async fn download(State(app): State<Arc<App>>, token: Token, path: RunPath) -> Result<Response, Error> {
-    let project = app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)?;
-    let run = app.cluster.run(&project, &path.run_id).await?.ok_or(Error::Forbidden)?;
-    match run_status::state(&run) {
-        RunState::Completed => {}
-        RunState::Error => return Err(Error::RunFailed),
-        RunState::Created | RunState::Queued | RunState::Running => return Err(Error::NoResultYet),
-    }
+    let (project, run) = results::complete_run(&app, &path).await?;
     let right = auth::read_right(&app, &project, &token, Reading::RunResult(&path.run_id)).await?;
     if let ReadRight::Receipt(_) = right {
         return Err(Error::Forbidden);

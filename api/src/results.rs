@@ -1,27 +1,32 @@
 //! Results of complete runs, streamed from the store as they lie there, in whole or in part.
 
+#![allow(unused_qualifications, reason = "those in what utoipa's macros write")]
+
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, VARY,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    VARY,
 };
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use crds::{LinkageRun, ResultStatus, ResultType};
+use crds::{LinkageProject, LinkageRun, ResultFormat, ResultStatus, ResultType};
 use scorer::store::StoreError;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
 use crate::audit::{self, Action};
 use crate::auth::{self, ReadRight, Token};
-use crate::body::JSON;
 use crate::document::parameters::{ByAddress, Partly};
-use crate::document::problems::{ServiceProblems, TokenProblems};
-use crate::document::results::RunResult;
+use crate::document::problems::{ResultProblems, ServiceProblems, TokenProblems};
+use crate::document::results::{CsvTable, JsonLines, ParquetFile, ResultFile, RunResult, ScoresResult};
+use crate::document::values::Name;
 use crate::error::{Error, Problem};
+use crate::formats;
 use crate::grants::{ObjectPlace, Right, TemporaryCredentials};
 use crate::identity::Reading;
 use crate::ranges::{self, Part};
@@ -31,6 +36,9 @@ use crate::runs::RunPath;
 /// With this header, whatever its value, similarity scores are answered with where to fetch them.
 const RETURN_ADDRESS: HeaderName = HeaderName::from_static("return-object-store-address");
 
+/// The name of the similarity scores among a run's objects.
+const SCORES: &str = "similarity_scores";
+
 /// Where a result is in the store, and credentials for reading it there.
 #[derive(Serialize, ToSchema)]
 pub struct ResultAddress {
@@ -38,24 +46,30 @@ pub struct ResultAddress {
     object: ObjectPlace,
 }
 
-/// The result of a complete run.
+/// What is asked of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// Its result, by the project's result type and the token.
+    Result,
+    /// Its similarity scores, which may lie beside groups.
+    SimilarityScores,
+}
+
+/// The result of a complete run, in the format that is asked for by `Accept`.
 ///
-/// Whether there is one is told before the token is judged. A download that broke off goes on with `Range` and `If-Range`.
+/// Whether there is one is told before the token is judged. JSON is sent unless another format is asked for. A download that
+/// broke off goes on with `Range` and `If-Range`.
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/result", tag = "runs", operation_id = "run_result",
     params(RunPath, ByAddress, Partly), security(("result_token" = []), ("receipt_token" = [])),
-    responses(TokenProblems, ServiceProblems,
-        (status = 200, description = "The result, by the project's result type", body = RunResult),
+    responses(TokenProblems, ServiceProblems, ResultProblems,
+        (status = 200, description = "The result, by the project's result type", content(
+            (RunResult = "application/json"), (CsvTable = "text/csv"), (JsonLines = "application/x-ndjson"),
+            (ParquetFile = "application/vnd.apache.parquet"))),
         (status = 206, description = "The part of it that was asked for",
             headers(("Content-Range" = String, description = "Which bytes these are, and how many there are in all"))),
         (status = 304, description = "It still has the `ETag` that was named"),
         (status = 404, body = Problem, content_type = "application/problem+json",
-            description = "The run is not complete"),
-        (status = 416, body = Problem, content_type = "application/problem+json",
-            description = "The result ends before the range begins",
-            headers(("Content-Range" = String, description = "How many bytes there are"))),
-        (status = 500, body = Problem, content_type = "application/problem+json",
-            description = "The run has failed; or the address was asked for, and handing it out is switched off in this \
-                           installation; or the service failed")))]
+            description = "The run is not complete")))]
 pub async fn download(
     State(app): State<Arc<App>>,
     token: Token,
@@ -63,22 +77,130 @@ pub async fn download(
     headers: HeaderMap,
     path: RunPath,
 ) -> Result<Response, Error> {
+    answer(&app, &token, &method, &headers, &path, (Asked::Result, None)).await
+}
+
+/// All pairs at or above a complete run's threshold with their scores, in the format that is asked for by `Accept`.
+///
+/// They are there for projects with result type `similarity_scores`, and for runs whose `additional_results` ask for them.
+#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/similarity-scores", tag = "runs",
+    operation_id = "run_similarity_scores", params(RunPath, ByAddress, Partly), security(("result_token" = [])),
+    responses(TokenProblems, ServiceProblems, ResultProblems,
+        (status = 200, description = "The similarity scores", content(
+            (ScoresResult = "application/json"), (CsvTable = "text/csv"), (JsonLines = "application/x-ndjson"),
+            (ParquetFile = "application/vnd.apache.parquet"))),
+        (status = 206, description = "The part of it that was asked for",
+            headers(("Content-Range" = String, description = "Which bytes these are, and how many there are in all"))),
+        (status = 304, description = "They still have the `ETag` that was named"),
+        (status = 404, body = Problem, content_type = "application/problem+json",
+            description = "The run is not complete, or has no similarity scores beside its result")))]
+pub async fn download_similarity_scores(
+    State(app): State<Arc<App>>,
+    token: Token,
+    method: Method,
+    headers: HeaderMap,
+    path: RunPath,
+) -> Result<Response, Error> {
+    answer(&app, &token, &method, &headers, &path, (Asked::SimilarityScores, None)).await
+}
+
+/// The same by a name that ends in the format: for links, and for programs that send no `Accept`.
+#[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/{file}", tag = "runs", operation_id = "run_result_file",
+    params(ResultFilePath, ByAddress, Partly), security(("result_token" = []), ("receipt_token" = [])),
+    responses(TokenProblems, ServiceProblems, ResultProblems,
+        (status = 200, description = "The result, or the similarity scores", content(
+            (RunResult = "application/json"), (CsvTable = "text/csv"), (JsonLines = "application/x-ndjson"),
+            (ParquetFile = "application/vnd.apache.parquet"))),
+        (status = 206, description = "The part of it that was asked for",
+            headers(("Content-Range" = String, description = "Which bytes these are, and how many there are in all"))),
+        (status = 304, description = "It still has the `ETag` that was named"),
+        (status = 404, body = Problem, content_type = "application/problem+json",
+            description = "The run is not complete, has no similarity scores, or there is no such file")))]
+pub async fn download_file(
+    State(app): State<Arc<App>>,
+    path: ResultFilePath,
+    token: Token,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let (asked, format) = path.asked().ok_or(Error::UnknownPath)?;
+    let run = RunPath { project_id: path.project_id, run_id: path.run_id };
+    answer(&app, &token, &method, &headers, &run, (asked, Some(format))).await
+}
+
+/// What the path of a result's file names.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ResultFilePath {
+    /// The project.
+    #[param(value_type = Name)]
+    project_id: String,
+    /// The run.
+    #[param(value_type = Name)]
+    run_id: String,
+    /// What is asked for, and in which format.
+    #[param(value_type = ResultFile, inline)]
+    file: String,
+}
+
+impl ResultFilePath {
+    fn asked(&self) -> Option<(Asked, ResultFormat)> {
+        let (name, ending) = self.file.split_once('.')?;
+        let asked = match name {
+            "result" => Asked::Result,
+            "similarity-scores" => Asked::SimilarityScores,
+            _ => return None,
+        };
+        Some((asked, formats::of_extension(ending)?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ResultFilePath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = Path::<Self>::from_request_parts(parts, state).await;
+        let Path(path) = path.map_err(|_| Error::UnknownPath)?;
+        // there are no other files, whoever asks
+        path.asked().map_or(Err(Error::UnknownPath), |_| Ok(path))
+    }
+}
+
+/// A project and its run, which is complete. By contract the state is told before the token is judged.
+///
+/// # Errors
+/// [`Error::NoResultYet`] or [`Error::RunFailed`] when it is not complete; [`Error::Forbidden`] when there is none.
+pub async fn complete_run(
+    app: &App,
+    path: &RunPath,
+) -> Result<(Arc<LinkageProject>, Arc<LinkageRun>), Error> {
     let project = app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)?;
     let run = app.cluster.run(&project, &path.run_id).await?.ok_or(Error::Forbidden)?;
-    // by contract the state is told before the token is judged
     match run_status::state(&run) {
-        RunState::Completed => {}
-        RunState::Error => return Err(Error::RunFailed),
-        RunState::Created | RunState::Queued | RunState::Running => return Err(Error::NoResultYet),
+        RunState::Completed => Ok((project, run)),
+        RunState::Error => Err(Error::RunFailed),
+        RunState::Created | RunState::Queued | RunState::Running => Err(Error::NoResultYet),
     }
-    let right = auth::read_right(&app, &project, &token, Reading::RunResult(&path.run_id)).await?;
-    let result = named(&run, &object_name(project.spec.result_type, &right))?;
-    let by_address =
-        project.spec.result_type == ResultType::SimilarityScores && headers.contains_key(RETURN_ADDRESS);
-    let (answer, action) = if by_address {
-        (address(&app, &run, &result.key).await?, Action::AuthorizeResult)
+}
+
+/// Sends what is asked for in the format that the path names, or else the headers.
+async fn answer(
+    app: &App,
+    token: &Token,
+    method: &Method,
+    headers: &HeaderMap,
+    path: &RunPath,
+    (asked, format): (Asked, Option<ResultFormat>),
+) -> Result<Response, Error> {
+    let (project, run) = complete_run(app, path).await?;
+    let right = auth::read_right(app, &project, token, Reading::RunResult(&path.run_id)).await?;
+    let name = object_name(asked, project.spec.result_type, &right)?;
+    let result = chosen(&written(&run, asked, &name)?, headers, format)?;
+    let (answer, action) = if name == SCORES && headers.contains_key(RETURN_ADDRESS) {
+        (address(app, &run, &result.key).await?, Action::AuthorizeResult)
     } else {
-        (send(&app, &method, &headers, result).await?, Action::ReadResult)
+        let vary = if format.is_some() { "Authorization" } else { "Accept, Authorization" };
+        (send(app, method, headers, result, &path.run_id, vary).await?, Action::ReadResult)
     };
     if method == Method::GET && answer.status().is_success() {
         audit::record(right.actor(&project), action, &project, Some(&path.run_id));
@@ -95,19 +217,45 @@ async fn address(app: &App, run: &LinkageRun, key: &str) -> Result<Response, Err
 }
 
 /// The name of the object that a right opens.
-fn object_name(result_type: ResultType, right: &ReadRight) -> String {
-    match (result_type, right) {
-        (ResultType::Groups, _) => "groups".into(),
-        (ResultType::SimilarityScores, _) => "similarity_scores".into(),
-        (ResultType::Permutations, ReadRight::Result | ReadRight::User(_)) => "mask".into(),
-        (ResultType::Permutations, ReadRight::Receipt(party)) => format!("permutation-{party}"),
+fn object_name(asked: Asked, result_type: ResultType, right: &ReadRight) -> Result<String, Error> {
+    Ok(match (asked, result_type, right) {
+        (Asked::SimilarityScores, _, ReadRight::Receipt(_)) => return Err(Error::Forbidden),
+        (Asked::SimilarityScores, ..) => SCORES.into(),
+        (Asked::Result, ResultType::Groups, _) => "groups".into(),
+        (Asked::Result, ResultType::SimilarityScores, _) => SCORES.into(),
+        (Asked::Result, ResultType::Permutations, ReadRight::Result | ReadRight::User(_)) => "mask".into(),
+        (Asked::Result, ResultType::Permutations, ReadRight::Receipt(party)) => {
+            format!("permutation-{party}")
+        }
+    })
+}
+
+/// The objects of a name, one a format.
+fn written<'r>(run: &'r LinkageRun, asked: Asked, name: &str) -> Result<Vec<&'r ResultStatus>, Error> {
+    let results = run.status.iter().flat_map(|status| &status.results);
+    let found: Vec<_> = results.filter(|result| result.name == name).collect();
+    match (found.is_empty(), asked) {
+        (false, _) => Ok(found),
+        (true, Asked::SimilarityScores) => Err(Error::NoSimilarityScores),
+        (true, Asked::Result) => {
+            Err(Error::Internal(format!("the complete run has no result object {name}")))
+        }
     }
 }
 
-fn named<'r>(run: &'r LinkageRun, name: &str) -> Result<&'r ResultStatus, Error> {
-    let results = run.status.iter().flat_map(|status| &status.results);
-    let found = results.into_iter().find(|result| result.name == name);
-    found.ok_or_else(|| Error::Internal(format!("the complete run has no result object {name}")))
+/// The object in the format that the path names, or else the headers.
+fn chosen<'r>(
+    written: &[&'r ResultStatus],
+    headers: &HeaderMap,
+    format: Option<ResultFormat>,
+) -> Result<&'r ResultStatus, Error> {
+    let available: Vec<ResultFormat> = written.iter().map(|result| result.format).collect();
+    let format = format.or_else(|| formats::negotiated(headers, &available));
+    let found = written.iter().find(|result| Some(result.format) == format);
+    found.copied().ok_or_else(|| {
+        let available = available.into_iter().map(formats::media_type).collect::<Vec<_>>();
+        Error::NotAcceptable { available: available.join(", ") }
+    })
 }
 
 /// The result, or the part of it that the headers ask for.
@@ -116,6 +264,8 @@ async fn send(
     method: &Method,
     headers: &HeaderMap,
     result: &ResultStatus,
+    run: &str,
+    vary: &'static str,
 ) -> Result<Response, Error> {
     let etag = format!("\"{}\"", result.sha256);
     let bytes = u64::try_from(result.bytes).unwrap_or_default();
@@ -132,23 +282,26 @@ async fn send(
     };
     // which result it is depends on the token; it may be kept by whoever asked, but is not to be used without asking
     let mut response =
-        ([(ETAG, etag.as_str()), (CACHE_CONTROL, "private, no-cache"), (VARY, "Authorization")], body)
-            .into_response();
+        ([(ETAG, etag.as_str()), (CACHE_CONTROL, "private, no-cache"), (VARY, vary)], body).into_response();
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let Some(range) = range {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(formats::content_type(result.format)));
         headers.insert(CONTENT_LENGTH, (range.end - range.start).into());
+        let file =
+            format!("attachment; filename=\"{run}-{}.{}\"", result.name, formats::extension(result.format));
+        headers.insert(CONTENT_DISPOSITION, header(file)?);
         if status == StatusCode::PARTIAL_CONTENT {
             let range = format!("bytes {}-{}/{bytes}", range.start, range.end - 1);
-            headers.insert(
-                CONTENT_RANGE,
-                HeaderValue::try_from(range).map_err(|error| Error::Internal(error.to_string()))?,
-            );
+            headers.insert(CONTENT_RANGE, header(range)?);
         }
     }
     Ok(response)
+}
+
+fn header(value: String) -> Result<HeaderValue, Error> {
+    HeaderValue::try_from(value).map_err(|error| Error::Internal(error.to_string()))
 }
 
 async fn whole(app: &App, result: &ResultStatus, bytes: u64) -> Result<Body, Error> {
@@ -179,13 +332,16 @@ mod tests {
     #[test]
     fn a_right_opens_one_object() {
         let names = [
-            (ResultType::Groups, ReadRight::Result, "groups"),
-            (ResultType::SimilarityScores, ReadRight::Result, "similarity_scores"),
-            (ResultType::Permutations, ReadRight::Result, "mask"),
-            (ResultType::Permutations, ReadRight::Receipt(1), "permutation-1"),
+            (Asked::Result, ResultType::Groups, ReadRight::Result, "groups"),
+            (Asked::Result, ResultType::SimilarityScores, ReadRight::Result, "similarity_scores"),
+            (Asked::Result, ResultType::Permutations, ReadRight::Result, "mask"),
+            (Asked::Result, ResultType::Permutations, ReadRight::Receipt(1), "permutation-1"),
+            (Asked::SimilarityScores, ResultType::Groups, ReadRight::Result, "similarity_scores"),
         ];
-        for (result_type, right, name) in names {
-            assert_eq!(object_name(result_type, &right), name);
+        for (asked, result_type, right, name) in names {
+            assert_eq!(object_name(asked, result_type, &right).unwrap(), name);
         }
+        let refused = object_name(Asked::SimilarityScores, ResultType::Permutations, &ReadRight::Receipt(0));
+        assert!(matches!(refused, Err(Error::Forbidden)));
     }
 }

@@ -72,6 +72,8 @@ fn endpoints() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(runs::describe, runs::delete))
         .routes(routes!(runs::status))
         .routes(routes!(results::download))
+        .routes(routes!(results::download_similarity_scores))
+        .routes(routes!(results::download_file))
         .routes(routes!(histogram::download));
     OpenApiRouter::with_openapi(Document::openapi()).nest(PREFIX, endpoints)
 }

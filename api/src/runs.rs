@@ -22,6 +22,7 @@ use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
 use crate::document::values::Name;
 use crate::error::{Error, Problem};
 use crate::from_run;
+use crate::outputs::{self, Additional, Format};
 use crate::projects;
 use crate::run_status::{self, RunState, RunStatus};
 use crate::solver::{self, RunSolver};
@@ -51,6 +52,13 @@ pub struct NewRun {
     from_run: Option<String>,
     /// How groups are formed; by default as anonlink forms them.
     solver: Option<RunSolver>,
+    /// How the result is written; all formats, unless some are named. `json` is written in any case.
+    #[schema(min_items = 1, max_items = 16)]
+    formats: Option<Vec<Format>>,
+    /// What is written beside the result, for `…/similarity-scores`. Never with result type `permutations`.
+    #[serde(default)]
+    #[schema(max_items = 16)]
+    additional_results: Vec<Additional>,
     /// What people call it.
     #[schema(max_length = 1024, default = "")]
     name: Option<String>,
@@ -75,6 +83,13 @@ pub struct RunDescription {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     solver: Option<RunSolver>,
+    /// How its result is written, if it says so; else in all formats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    formats: Option<Vec<Format>>,
+    /// What is written beside its result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    additional_results: Vec<Additional>,
     #[schema(max_length = 1024)]
     name: String,
     #[schema(max_length = 10240)]
@@ -131,6 +146,8 @@ pub async fn list(
             ("status" = (operation_id = "run_status", parameters(
                 ("project_id" = "$request.path.project_id"), ("run_id" = "$response.body#/run_id")))),
             ("result" = (operation_id = "run_result", parameters(
+                ("project_id" = "$request.path.project_id"), ("run_id" = "$response.body#/run_id")))),
+            ("similarity_scores" = (operation_id = "run_similarity_scores", parameters(
                 ("project_id" = "$request.path.project_id"), ("run_id" = "$response.body#/run_id")))),
             ("delete" = (operation_id = "delete_run", parameters(
                 ("project_id" = "$request.path.project_id"), ("run_id" = "$response.body#/run_id")))))),
@@ -206,6 +223,13 @@ fn description(run: &LinkageRun) -> RunDescription {
         threshold: run.spec.threshold,
         from_run: run.spec.from_run.as_ref().map(|earlier| earlier.name.clone()),
         solver: run.spec.solver.map(RunSolver::from),
+        formats: outputs::described(run.spec.formats.as_deref()),
+        additional_results: run
+            .spec
+            .additional_results
+            .iter()
+            .map(|_| Additional::SimilarityScores)
+            .collect(),
         name: run.spec.title.clone(),
         notes: run.spec.notes.clone(),
     }
@@ -225,6 +249,8 @@ impl NewRun {
             threshold,
             from_run: self.from_run.map(|name| RunReference { name }),
             solver: self.solver.map(RunSolver::into_resource).transpose()?,
+            formats: outputs::formats(self.formats)?,
+            additional_results: outputs::additional(&self.additional_results, project)?,
             title: text::name(self.name)?,
             notes: text::notes(self.notes)?,
             suspend: false,
@@ -277,6 +303,37 @@ mod tests {
         let described = serde_json::to_value(description(&run)).unwrap();
         let expected = json!({"run_id": run.name_any(), "threshold": 1.0, "name": "n", "notes": "m"});
         assert_eq!(described, expected);
+    }
+
+    #[test]
+    fn formats_and_what_else_is_written_are_taken_over() {
+        let asked = json!({"threshold": 1, "formats": ["parquet", "csv", "csv"], "additional_results": ["similarity_scores"]});
+        let run = resource(asked).unwrap();
+        let spec = serde_json::to_value(&run.spec).unwrap();
+        assert_eq!(spec["formats"], json!(["CSV", "Parquet"]));
+        assert_eq!(spec["additionalResults"], json!(["SimilarityScores"]));
+        let described = serde_json::to_value(description(&run)).unwrap();
+        assert_eq!(described["formats"], json!(["json", "csv", "parquet"]));
+        assert_eq!(described["additional_results"], json!(["similarity_scores"]));
+        for refused in
+            [json!({"formats": []}), json!({"formats": ["xml"]}), json!({"additional_results": ["groups"]})]
+        {
+            let mut body = json!({"threshold": 1});
+            body.as_object_mut().unwrap().extend(refused.as_object().unwrap().clone());
+            assert!(resource(body).is_err(), "{refused}");
+        }
+        let mut project = project();
+        project.spec.result_type = crds::ResultType::Permutations;
+        let wanted = json!({"threshold": 1, "additional_results": ["similarity_scores"]});
+        let wanted: NewRun = serde_json::from_value(wanted).unwrap();
+        assert!(wanted.into_resource(&project).unwrap_err().to_string().contains("permutations"));
+    }
+
+    #[test]
+    fn a_threshold_is_taken_over_to_the_last_bit() {
+        let text = "0.9073038322028689"; // which a hasty reader takes for …88
+        let body: NewRun = serde_json::from_str(&format!("{{\"threshold\": {text}}}")).unwrap();
+        assert_eq!(body.into_resource(&project()).unwrap().spec.threshold.to_string(), text);
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub use project::{
     PartyState, PartyStatus, ResultType, Retention, Source,
 };
 pub use run::{
-    LinkageRun, LinkageRunSpec, LinkageRunStatus, PairsFromRun, ProjectReference, ResultStatus, RunProgress,
-    RunReference, RunStage, Scheduling,
+    AdditionalResult, LinkageRun, LinkageRunSpec, LinkageRunStatus, PairsFromRun, ProjectReference,
+    ResultFormat, ResultStatus, RunProgress, RunReference, RunStage, Scheduling,
 };
 pub use solver::{RunSolving, Solver, SolverAlgorithm};
 

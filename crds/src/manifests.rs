@@ -247,6 +247,8 @@ spec: {projectRef: {name: hospitals}, threshold: 0.8}
         let pairs_only = GOOD.replace("Groups", "SimilarityScores");
         assert!(read(&pairs_only).is_ok());
         let three = pairs_only.replace("[{name: a,", "[{name: c}, {name: a,");
+        assert!(read(&three).is_ok());
+        let three = three.replace("SimilarityScores", "Permutations");
         assert!(read(&three).unwrap_err().to_string().contains("exactly two parties"));
     }
 }

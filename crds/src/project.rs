@@ -35,8 +35,8 @@ use serde_json::{Map, Value};
 )]
 #[x_kube(
     cel,
-    validation = Rule::new("self.resultType == 'Groups' || size(self.parties) == 2")
-        .message("resultType SimilarityScores and Permutations are for exactly two parties; use Groups for more"),
+    validation = Rule::new("self.resultType != 'Permutations' || size(self.parties) == 2")
+        .message("resultType Permutations is for exactly two parties; use Groups or SimilarityScores for more"),
     validation = Rule::new("self.resultType == oldSelf.resultType")
         .message("resultType cannot be changed; create a new project"),
     validation = Rule::new("self.blocking == oldSelf.blocking")
@@ -70,7 +70,7 @@ pub struct LinkageProjectSpec {
 
     /// What runs of this project hand out: Groups of records that belong to one person, SimilarityScores of
     /// all pairs at or above the threshold, or Permutations, by which two parties learn which of their
-    /// reordered rows match, and nothing else. The last two are for exactly two parties.
+    /// reordered rows match, and nothing else. Permutations are for exactly two parties.
     pub result_type: ResultType,
 
     /// The parties, two or more. Their order numbers the data sets in results, from 0.

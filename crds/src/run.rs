@@ -57,6 +57,12 @@ use crate::solver::{RunSolving, Solver};
         .message("fromRun cannot be changed; create a new run"),
     validation = Rule::new("has(self.solver) == has(oldSelf.solver) && (!has(self.solver) || self.solver == oldSelf.solver)")
         .message("solver cannot be changed; create a new run"),
+    validation = Rule::new("has(self.formats) == has(oldSelf.formats) && (!has(self.formats) || self.formats == oldSelf.formats)")
+        .message("formats cannot be changed; create a new run, with fromRun if nothing is to be compared anew"),
+    validation = Rule::new(
+        "has(self.additionalResults) == has(oldSelf.additionalResults) && \
+         (!has(self.additionalResults) || self.additionalResults == oldSelf.additionalResults)"
+    ).message("additionalResults cannot be changed; create a new run, with fromRun if nothing is to be compared anew"),
     validation = Rule::new("!has(self.fromRun) || !has(self.shards)")
         .message("shards cannot be given with fromRun, as nothing is compared; leave it out"),
 )]
@@ -78,6 +84,20 @@ pub struct LinkageRunSpec {
     /// formed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub solver: Option<Solver>,
+    /// How the result is written: any of JSON, CSV, NDJSON and Parquet; by default all four. JSON is written in any case. All
+    /// but JSON name the parties, and tell the scores within groups. Similarity scores grow with the pairs: where these are
+    /// billions, Parquet alone saves much space beside JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub formats: Option<Vec<ResultFormat>>,
+
+    /// What is written beside the result that the project's resultType asks for: SimilarityScores of all pairs at or above
+    /// the threshold, beside Groups. Never beside Permutations, which they would give away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub additional_results: Vec<AdditionalResult>,
 
     /// A title for people. The REST service's `name`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -115,6 +135,35 @@ pub struct LinkageRunSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub ttl_seconds_after_finished: Option<i64>,
+}
+
+/// How an object of a result is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ResultFormat {
+    /// One JSON document, as the REST service's contract has it.
+    #[default]
+    #[serde(rename = "JSON")]
+    Json,
+    /// A table of comma-separated values with a header line, as RFC 4180 has it.
+    #[serde(rename = "CSV")]
+    Csv,
+    /// A JSON document a line.
+    #[serde(rename = "NDJSON")]
+    Ndjson,
+    /// An Apache Parquet file.
+    Parquet,
+}
+
+impl ResultFormat {
+    /// All of them: what is written unless a run says otherwise.
+    pub const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::Ndjson, Self::Parquet];
+}
+
+/// What may be written beside a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AdditionalResult {
+    /// All pairs at or above the threshold, with their scores.
+    SimilarityScores,
 }
 
 /// Names a project in the same namespace.
@@ -278,6 +327,9 @@ pub struct RunProgress {
 pub struct ResultStatus {
     /// `groups`, `similarity_scores`, `mask`, or `permutation-` and the number of the data set.
     pub name: String,
+    /// How it is written.
+    #[serde(default)]
+    pub format: ResultFormat,
     /// Key of the object in the store.
     pub key: String,
     /// Size in bytes.

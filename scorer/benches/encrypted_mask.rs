@@ -24,7 +24,7 @@ fn main() {
     for threads in [1, std::thread::available_parallelism().map_or(1, usize::from)] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let start = Instant::now();
-        pool.install(|| encrypt_mask(&mask, &key, &Seed([2; 32]), |_, _| Ok(()))).unwrap();
+        pool.install(|| encrypt_mask(&mask, &key, &Seed([2; 32]), |_| Ok(()))).unwrap();
         let rate = elements as f64 / start.elapsed().as_secs_f64();
         println!("{} bits, {threads} threads: {rate:.1} elements a second", key.bits());
     }

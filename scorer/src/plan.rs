@@ -2,6 +2,8 @@
 //!
 //! All keys are relative to the store's URL. Datasets are numbered by the position of their party.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::solve::Solver;
@@ -21,6 +23,45 @@ pub enum ResultType {
     Permutations,
 }
 
+/// How an object of a result is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResultFormat {
+    /// One JSON document: what the REST contract hands out.
+    #[default]
+    Json,
+    /// A table as RFC 4180 has it, with a header line.
+    Csv,
+    /// A JSON document a line.
+    Ndjson,
+    /// An Apache Parquet file.
+    Parquet,
+}
+
+impl ResultFormat {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::Ndjson, Self::Parquet];
+
+    /// What the names of such objects and files end in, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// The format of files whose names end so.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.extension() == extension)
+    }
+}
+
+fn json_alone() -> BTreeSet<ResultFormat> {
+    [ResultFormat::Json].into()
+}
+
 /// One run: score all pairs of records of different parties, or of a single one, then solve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,6 +74,12 @@ pub struct RunPlan {
     pub threshold: f64,
     /// What is written as the result.
     pub result_type: ResultType,
+    /// How each object of the result is written; at least one.
+    #[serde(default = "json_alone")]
+    pub formats: BTreeSet<ResultFormat>,
+    /// Whether similarity scores are written beside groups.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_similarity_scores: bool,
     /// Whether only records that share a block are compared.
     pub blocking: bool,
     /// The parties' data, by dataset index; at least two in a Job's plan. A single one is compared with itself.
@@ -136,4 +183,18 @@ pub struct Source {
     /// Bytes of one encoding: needed for raw encodings, checked for JSON when given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding_bytes: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        /// serde_json reads some numbers of 17 digits one unit in the last place off, unless it is told not to.
+        #[test]
+        fn a_threshold_is_what_was_written_to_the_last_bit(threshold in 0.0..=1.0f64) {
+            let read: f64 = serde_json::from_str(&threshold.to_string()).unwrap();
+            prop_assert_eq!(read.to_bits(), threshold.to_bits());
+        }
+    }
 }

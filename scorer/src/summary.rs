@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::advice::ScoresSummary;
+use crate::plan::ResultFormat;
 use crate::solve::Solving;
 
 /// One party's data in its stored form; written last, beside the objects that it describes.
@@ -81,6 +82,9 @@ pub struct RunSummary {
 pub struct ResultObject {
     /// `groups`, `similarity_scores`, `mask`, or `permutation-<dataset>`.
     pub name: String,
+    /// How it is written.
+    #[serde(default)]
+    pub format: ResultFormat,
     /// Key of the object.
     pub key: String,
     /// Size in bytes.

@@ -146,3 +146,36 @@ fn what_is_wrong_is_said_with_the_way_out() {
     }
     assert!(!Path::new(&here.folder.path().join("patients-groups.json")).exists());
 }
+
+#[test]
+fn groups_of_one_file_tell_their_scores() {
+    let here = Here::new();
+    succeeds(&here.deduplicate(&[
+        "patients.clk",
+        "--bits",
+        "1024",
+        "--threshold",
+        "0.8",
+        "--format",
+        "json,ndjson",
+    ]));
+    let groups = here.json("patients-groups.json")["groups"].as_array().unwrap().clone();
+    let lines = std::fs::read_to_string(here.folder.path().join("patients-groups.ndjson")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(lines.len(), groups.len());
+    let scores: std::collections::HashMap<_, _> =
+        here.pairs(0.8).iter().map(|pair| ((pair.record0, pair.record1), pair.score)).collect();
+    for (line, group) in lines.iter().zip(&groups) {
+        let members: Vec<u32> =
+            group.as_array().unwrap().iter().map(|one| one[1].as_u64().unwrap() as u32).collect();
+        let named = members.iter().map(|record| json!({"party": "patients", "record": record}));
+        assert_eq!(line["members"], Value::from_iter(named));
+        let found = line["scores"].as_array().unwrap();
+        assert_eq!(found.len(), members.len() * (members.len() - 1) / 2);
+        for one in found {
+            let member = |name: &str| members[one[name].as_u64().unwrap() as usize];
+            let score = scores[&(member("a"), member("b"))];
+            assert!((one["score"].as_f64().unwrap() - score).abs() < 1e-15, "as serde_json reads it");
+        }
+    }
+}

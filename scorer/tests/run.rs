@@ -273,3 +273,39 @@ fn help_and_version_are_there() {
     }
     assert_eq!(scorer(&["link"]).output().unwrap().status.code(), Some(2));
 }
+
+#[test]
+fn the_format_is_that_of_the_file_or_as_asked() {
+    let here = Here::with(&manifests("Groups", &two("thousand"), "", ""));
+    succeeds(&here.run(&["--output", "people.csv"]));
+    assert!(here.text("people.csv").starts_with("group,party,record,score\r\n0,a,"));
+    assert_eq!(here.files(), ["link.yaml", "people.csv"]);
+    succeeds(&here.run(&["--format", "csv,parquet", "--output", "results"]));
+    let results = std::fs::read_dir(here.folder.path().join("results")).unwrap();
+    let mut names: Vec<_> = results.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["first-groups.csv", "first-groups.parquet"]);
+    assert_eq!(here.text("results/first-groups.csv"), here.text("people.csv"));
+    let message = here.refused(&["--format", "json", "--output", "other.csv"]);
+    assert!(message.contains("say different things"), "{message}");
+    let output = here.run(&["--format", "xml"]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("json, csv, ndjson or parquet"), "{message}");
+}
+
+#[test]
+fn the_manifests_may_name_formats_and_more_results() {
+    let more = ", formats: [NDJSON], additionalResults: [SimilarityScores]";
+    let here = Here::with(&manifests("Groups", &two("thousand"), "", more));
+    let message = here.refused(&["--output", "one.ndjson"]);
+    assert!(message.contains("give a folder"), "{message}");
+    succeeds(&here.run(&[]));
+    assert_eq!(here.files(), ["first-groups.ndjson", "first-similarity_scores.ndjson", "link.yaml"]);
+    let first: Value = here.text("first-groups.ndjson").lines().next().unwrap().parse().unwrap();
+    assert_eq!(first["members"].as_array().unwrap().len(), 2);
+    assert_eq!(here.text("first-similarity_scores.ndjson").lines().count(), 948);
+
+    let here = Here::with(&manifests("Permutations", &two("thousand"), "", more));
+    let message = here.refused(&[]);
+    assert!(message.contains("additionalResults"), "{message}");
+}

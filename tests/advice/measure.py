@@ -136,10 +136,9 @@ def run(scorer, folder, parties, threshold):
         command = [scorer, *what, "--result", "similarity-scores", *outputs]
     else:
         sources = [f"{{name: p{at}, source: {{encodings: {at}.clk}}}}" for at in range(len(parties))]
-        result = "SimilarityScores" if len(parties) == 2 else "Groups"
         (folder / "run.yaml").write_text(
             "apiVersion: pprl.dev/v1alpha1\nkind: LinkageProject\nmetadata: {name: p}\n"
-            f"spec: {{resultType: {result}, encoding: {{bits: 1024}}, parties: [{', '.join(sources)}]}}\n"
+            f"spec: {{resultType: SimilarityScores, encoding: {{bits: 1024}}, parties: [{', '.join(sources)}]}}\n"
             "---\napiVersion: pprl.dev/v1alpha1\nkind: LinkageRun\nmetadata: {name: r}\n"
             f"spec: {{projectRef: {{name: p}}, threshold: {threshold}}}\n"
         )
@@ -152,22 +151,9 @@ def run(scorer, folder, parties, threshold):
 
 
 def pairs_of(scorer, folder, parties, threshold):
-    """All pairs with their scores: of more than two parties by two at a time, as such results are for two only."""
-    if len(parties) <= 2:
-        pairs, _ = run(scorer, folder, parties, threshold)
-        return [(tuple(a), tuple(b), score) for a, b, score in pairs["similarity_scores"]]
-    found = []
-    for first in range(len(parties)):
-        for second in range(first + 1, len(parties)):
-            with tempfile.TemporaryDirectory() as name:
-                write(Path(name), [parties[first], parties[second]])
-                two, _ = run(scorer, Path(name), [parties[first], parties[second]], threshold)
-            numbers = (first, second)
-            found += [
-                ((numbers[a[0]], a[1]), (numbers[b[0]], b[1]), score)
-                for a, b, score in two["similarity_scores"]
-            ]
-    return found
+    """All pairs with their scores."""
+    pairs, _ = run(scorer, folder, parties, threshold)
+    return [(tuple(a), tuple(b), score) for a, b, score in pairs["similarity_scores"]]
 
 
 def write(folder, parties):

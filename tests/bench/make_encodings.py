@@ -9,27 +9,39 @@ thousand records of either party are such data sets, too. The same bytes on ever
 """
 
 import argparse
+import functools
 import multiprocessing
 import random
 import sys
 from pathlib import Path
 
+from clkhash.bloomfilter import hashing_function_from_properties
 from clkhash.clk import generate_clks
+from clkhash.key_derivation import generate_key_lists
 from clkhash.randomnames import NameList
 
 THOUSAND = 1000
 THOUSANDS_A_TASK = 20
+# So many records of each task are encoded by clkhash, too: they must be the same.
+SAMPLE = 20
 SECRET = "linkage-operator benchmark secret - never use it for real people"
+SCHEMA = NameList.SCHEMA
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SHARED = 0.3
 
 
-def people(party, thousand):
-    """A thousand people as (id, name, date of birth, gender)."""
-    random.seed(f"{party} {thousand}")
+@functools.cache
+def population():
     source = NameList(0)
     source.load_data()
     source.year = 2024
+    return source
+
+
+def people(party, thousand):
+    """A thousand people as (id, name, date of birth, gender)."""
+    source = population()
+    random.seed(f"{party} {thousand}")
     return list(source.generate_random_person(THOUSAND))
 
 
@@ -76,12 +88,51 @@ def party_b(thousand):
     return own
 
 
+@functools.cache
+def keys():
+    """A key for each field."""
+    derivation = {name: getattr(SCHEMA, f"kdf_{name}") for name in ("key_size", "salt", "info")}
+    return generate_key_lists(SECRET, len(SCHEMA.fields), kdf=SCHEMA.kdf_type, hash_algo=SCHEMA.kdf_hash, **derivation)
+
+
+@functools.cache
+def token_bits(field, token, bits):
+    """What clkhash makes of one token of a field, as a number."""
+    properties = SCHEMA.fields[field].hashing_properties
+    encode_tokens = hashing_function_from_properties(properties)
+    return int.from_bytes(encode_tokens([token], keys()[field], [bits], SCHEMA.l, properties.encoding).tobytes())
+
+
+@functools.lru_cache(1 << 17)
+def field_bits(field, value):
+    spec = SCHEMA.fields[field]
+    properties = spec.hashing_properties
+    if properties is None:
+        return 0
+    tokens = list(properties.comparator.tokenize(spec.format_value(value)))
+    encoded = 0
+    for token, bits in zip(tokens, properties.strategy.bits_per_token(len(tokens)), strict=True):
+        encoded |= token_bits(field, token, bits)
+    return encoded
+
+
+def encode_record(record):
+    """As clkhash does, but faster: an encoding is the union of its tokens' bits, and the same tokens come again and again."""
+    encoded = 0
+    for field, value in enumerate(record):
+        encoded |= field_bits(field, value)
+    return encoded.to_bytes(SCHEMA.l // 8)
+
+
 def encode(task):
     party, first, last = task
-    of = party_b if party == "b" else lambda thousand: people("a", thousand)
+    of = party_b if party == "b" else functools.partial(people, "a")
     records = [person for thousand in range(first, last) for person in of(thousand)]
-    encodings = generate_clks(records, NameList.SCHEMA, SECRET, validate=False, max_workers=1)
-    return b"".join(bits.tobytes() for bits in encodings)
+    encodings = [encode_record(record) for record in records]
+    sample = generate_clks(records[:SAMPLE], SCHEMA, SECRET, validate=False, max_workers=1)
+    if encodings[:SAMPLE] != [bits.tobytes() for bits in sample]:
+        raise AssertionError("these are not the encodings that clkhash makes")
+    return b"".join(encodings)
 
 
 def write(path, party, records, pool):
@@ -96,7 +147,7 @@ def write(path, party, records, pool):
         for done, encodings in enumerate(pool.imap(encode, tasks), 1):
             file.write(encodings)
             print(f"party {party}: {done / len(tasks):.0%} encoded", end="\r", file=sys.stderr)
-        file.truncate(records * 128)
+        file.truncate(records * SCHEMA.l // 8)
     partial.rename(path)
     print(f"party {party}: {records:,} records encoded", file=sys.stderr)
 

@@ -62,11 +62,21 @@ async fn parties_get_the_mask_encrypted_and_nobody_gets_it_in_the_clear() -> Sto
         arguments.extend(files.iter().map(String::as_str));
         phe(&arguments).await?;
 
-        // nor is it in the store
+        // nor is it in the store, in any format
         for key in objects.keys("runs/").await? {
-            if key.contains("/result/") && !key.ends_with("/scores.json") {
+            if !key.contains("/result/") || key.ends_with("/scores.json") {
+                continue;
+            }
+            if key.ends_with(".json") {
                 let mask = objects.get_json(&key).await?["mask"].clone();
                 assert!(mask.as_array().is_some_and(|mask| mask.iter().all(Value::is_object)), "{key}");
+            } else if key.ends_with(".csv") {
+                let text = String::from_utf8(objects.get(&key).await?)?;
+                let (header, rows) = text.split_once("\r\n").context("no header")?;
+                assert!(header.ends_with(",match"), "{header}");
+                let is_ciphertext =
+                    |row: &str| row.rsplit(',').next().is_some_and(|field| field.len() > 1000);
+                assert!(rows.lines().all(is_ciphertext), "{key}");
             }
         }
         Ok(())

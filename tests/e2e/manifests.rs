@@ -80,12 +80,19 @@ async fn what_cannot_work_is_turned_down_in_words() -> Story {
             run("projectRef: {name: p}, threshold: 0.8").replace("name: r", &format!("name: {long}")),
             "48 characters",
         ),
+        (run("projectRef: {name: p}, threshold: 0.8, formats: []"), "spec.formats"),
+        (run("projectRef: {name: p}, threshold: 0.8, formats: [CSV, CSV]"), "Duplicate value: \"CSV\""),
+        (run("projectRef: {name: p}, threshold: 0.8, formats: [XML]"), "supported values: \"JSON\""),
+        (
+            run("projectRef: {name: p}, threshold: 0.8, additionalResults: [Groups]"),
+            "supported values: \"SimilarityScores\"",
+        ),
         (project("resultType: Groups, parties: [{name: a}]"), "a linkage needs two parties or more"),
         (project("resultType: Groups, parties: [{name: a}, {name: a}]"), "Duplicate value: {\"name\":\"a\"}"),
         (project("resultType: Groups, parties: [{name: a}, {name: B}]"), "lower-case letters"),
         (
-            project("resultType: SimilarityScores, parties: [{name: a}, {name: b}, {name: c}]"),
-            "for exactly two parties; use Groups for more",
+            project("resultType: Permutations, parties: [{name: a}, {name: b}, {name: c}]"),
+            "for exactly two parties; use Groups or SimilarityScores for more",
         ),
         (
             project(&format!("resultType: Groups, {two}, paillierPublicKey: {{{}}}", key(342))),
@@ -144,6 +151,11 @@ async fn what_was_decided_stays() -> Story {
         (run("projectRef: {name: p}, threshold: 0.8, shards: 2"), "shards cannot be changed"),
         (run("projectRef: {name: p}, threshold: 0.8, fromRun: {name: q}"), "fromRun cannot be changed"),
         (run("projectRef: {name: p}, threshold: 0.8, solver: {}"), "solver cannot be changed"),
+        (run("projectRef: {name: p}, threshold: 0.8, formats: [CSV]"), "formats cannot be changed"),
+        (
+            run("projectRef: {name: p}, threshold: 0.8, additionalResults: [SimilarityScores]"),
+            "additionalResults cannot be changed",
+        ),
     ];
     for (manifest, expected) in cases {
         let answer = here.apply(&manifest).await?;

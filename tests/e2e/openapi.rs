@@ -69,7 +69,7 @@ fn endpoints(document: &Value) -> Vec<(String, String, bool)> {
         Some((id, success, operation["security"].is_array()))
     };
     let found: Vec<_> = operations.filter_map(describe).collect();
-    assert_eq!(found.len(), 16, "{document}");
+    assert_eq!(found.len(), 18, "{document}");
     found
 }
 
@@ -141,7 +141,8 @@ async fn complete(rest: &Rest, result_type: &str) -> anyhow::Result<Value> {
         receipts.clear();
     }
     Ok(json!({"id": project, "runs": [run],
-        "purposes": ["describe_project", "list_runs", "describe_run", "run_status", "run_result", "run_histogram"],
+        "purposes": ["describe_project", "list_runs", "describe_run", "run_status", "run_result", "run_result_file",
+            "run_histogram", if result_type == "similarity_scores" { "run_similarity_scores" } else { "run_result" }],
         "tokens": {"result_token": [result], "receipt_token": receipts}}))
 }
 

@@ -185,7 +185,10 @@ async fn the_slider_counts(browser: &Browser, document: &Value) -> Story {
 }
 
 async fn the_result_is_downloaded(browser: &Browser, rest: &Rest, project: &Project, run: &str) -> Story {
-    browser.tab_to("download").await?;
+    the_result_is_downloaded_as_a_table(browser, rest, project, run).await?;
+    browser.tab_to("format").await?;
+    browser.press("J").await?;
+    browser.press(key::TAB).await?;
     browser.press(key::ENTER).await?;
     let (name, content) = browser.downloaded().await?;
     browser.wait_text("download-text", &format!("Downloaded: {name}")).await?;
@@ -193,6 +196,30 @@ async fn the_result_is_downloaded(browser: &Browser, rest: &Rest, project: &Proj
     assert!(!name.contains(&project.result_token));
     let expected = rest.result(&project.id, run, &project.result_token).await?;
     assert_eq!(serde_json::from_slice::<Value>(&content)?, expected);
+    Ok(())
+}
+
+/// By the keyboard: a letter chooses the format, the next stop is the button.
+async fn the_result_is_downloaded_as_a_table(
+    browser: &Browser,
+    rest: &Rest,
+    project: &Project,
+    run: &str,
+) -> Story {
+    browser.tab_to("format").await?;
+    let offered = "[...document.getElementById('format').options].map(option => option.value).join()";
+    assert_eq!(browser.value(offered).await?, "json,csv,ndjson,parquet");
+    browser.press("C").await?;
+    assert_eq!(browser.value("document.getElementById('format').value").await?, "csv");
+    browser.press(key::TAB).await?;
+    assert_eq!(browser.value("document.activeElement.id").await?, "download");
+    browser.press(key::ENTER).await?;
+    let (name, content) = browser.downloaded().await?;
+    browser.wait_text("download-text", &format!("Downloaded: {name}")).await?;
+    assert!(name.starts_with("groups-") && name.ends_with(".csv"), "{name}");
+    let path = format!("projects/{}/runs/{run}/result.csv", project.id);
+    let expected = rest.download(&path, &project.result_token, &[]).await?;
+    assert!(content == expected.bytes && content.starts_with(b"group,party,record,score\r\n"));
     Ok(())
 }
 

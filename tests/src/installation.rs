@@ -32,38 +32,11 @@ impl Installation {
         values: &[&str],
         story: impl FnOnce(Self) -> F,
     ) -> Story {
-        let namespace = Namespace(format!("e2e-{name}"));
-        remove(&namespace).await?;
-        let manifest = format!(
-            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {}\n  labels:\n    \
-             pod-security.kubernetes.io/enforce: restricted\n",
-            namespace.0
-        );
-        let made = namespace.apply(&manifest).await?;
-        if !made.succeeded {
-            bail!("{}", made.text);
-        }
-        let told = async {
+        in_namespace(name, |namespace| async move {
             install(&namespace, values).await?;
-            story(Self { namespace: namespace.clone() }).await
-        };
-        // an assertion that fails ends the story like any other error
-        let told = AssertUnwindSafe(told).catch_unwind().await.unwrap_or_else(|panic| {
-            let said = panic.downcast_ref::<String>().cloned();
-            let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            Err(anyhow::anyhow!(said.unwrap_or_default()))
-        });
-        match told {
-            Ok(()) => remove(&namespace).await,
-            Err(error) => {
-                let state = describe(&namespace).await;
-                remove(&namespace).await?;
-                // what went wrong comes last: logs are read, and cut, from the end
-                Err(anyhow::anyhow!(
-                    "this is how everything was:{state}\n--- the story \"{name}\" failed: {error:#}"
-                ))
-            }
-        }
+            story(Self { namespace }).await
+        })
+        .await
     }
 
     /// A client of the REST service.
@@ -97,6 +70,41 @@ impl Installation {
         let encoded = found["data"][name].as_str().unwrap_or_default().to_owned();
         let decoded = run("base64", &["--decode"], &encoded).await?;
         Ok(decoded.text)
+    }
+}
+
+/// Tells a story in a fresh namespace, and removes it afterwards. A story that fails tells first how everything was.
+pub async fn in_namespace<F: Future<Output = Story>>(
+    name: &str,
+    story: impl FnOnce(Namespace) -> F,
+) -> Story {
+    let namespace = Namespace(format!("e2e-{name}"));
+    remove(&namespace).await?;
+    let manifest = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {}\n  labels:\n    \
+         pod-security.kubernetes.io/enforce: restricted\n",
+        namespace.0
+    );
+    let made = namespace.apply(&manifest).await?;
+    if !made.succeeded {
+        bail!("{}", made.text);
+    }
+    // an assertion that fails ends the story like any other error
+    let told = AssertUnwindSafe(story(namespace.clone())).catch_unwind().await.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().cloned();
+        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(anyhow::anyhow!(said.unwrap_or_default()))
+    });
+    match told {
+        Ok(()) => remove(&namespace).await,
+        Err(error) => {
+            let state = describe(&namespace).await;
+            remove(&namespace).await?;
+            // what went wrong comes last: logs are read, and cut, from the end
+            Err(anyhow::anyhow!(
+                "this is how everything was:{state}\n--- the story \"{name}\" failed: {error:#}"
+            ))
+        }
     }
 }
 

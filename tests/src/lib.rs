@@ -10,9 +10,10 @@ pub mod data;
 pub mod forward;
 pub mod installation;
 pub mod objects;
+pub mod relay;
 pub mod rest;
 
-pub use installation::Installation;
+pub use installation::{Installation, in_namespace};
 
 /// What a story returns: an error ends it, and is told with all that led to it.
 pub type Story = anyhow::Result<()>;

@@ -67,10 +67,15 @@ impl Objects {
         Ok(listed.uploads().iter().filter_map(|upload| upload.key().map(str::to_owned)).collect())
     }
 
+    /// An object's bytes.
+    pub async fn get(&self, key: &str) -> anyhow::Result<Vec<u8>> {
+        let object = self.client.get_object().bucket(BUCKET).key(key).send().await.context(key.to_owned())?;
+        Ok(object.body.collect().await?.to_vec())
+    }
+
     /// An object as JSON.
     pub async fn get_json(&self, key: &str) -> anyhow::Result<Value> {
-        let object = self.client.get_object().bucket(BUCKET).key(key).send().await.context(key.to_owned())?;
-        Ok(serde_json::from_slice(&object.body.collect().await?.into_bytes())?)
+        Ok(serde_json::from_slice(&self.get(key).await?)?)
     }
 
     /// The keys below a prefix.

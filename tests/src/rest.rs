@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use async_compression::tokio::bufread::GzipEncoder;
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
@@ -39,6 +40,24 @@ impl Answer {
             bail!("expected status {status}, got {}: {}", self.status, self.body);
         }
         Ok(self.body)
+    }
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub struct Download {
+    /// HTTP status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub bytes: Vec<u8>,
+}
+
+impl Download {
+    /// A header's text; empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
@@ -106,6 +125,17 @@ impl Rest {
         self.send(Method::GET, path, token, body).await
     }
 
+    /// GET below /api/v1 with more headers; the answer need not be JSON.
+    pub async fn download(
+        &self,
+        path: &str,
+        token: &str,
+        headers: &[(&'static str, &str)],
+    ) -> anyhow::Result<Download> {
+        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.exchange(Method::GET, path, token, Body { headers, ..Body::default() }).await
+    }
+
     /// POST below /api/v1.
     pub async fn post(&self, path: &str, token: &str, body: Body) -> anyhow::Result<Answer> {
         self.send(Method::POST, path, token, body).await
@@ -159,12 +189,25 @@ impl Rest {
     }
 
     /// An answer that breaks off in the middle is none: whoever sent it was killed.
-    async fn receive(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Vec<u8>)> {
+    async fn receive(request: reqwest::RequestBuilder) -> reqwest::Result<Download> {
         let response = request.send().await?;
-        Ok((response.status().as_u16(), response.bytes().await?.to_vec()))
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Download { status, headers, bytes: response.bytes().await?.to_vec() })
     }
 
     async fn send(&self, method: Method, path: &str, token: &str, body: Body) -> anyhow::Result<Answer> {
+        let Download { status, bytes, .. } = self.exchange(method, path, token, body).await?;
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes)? };
+        Ok(Answer { status, body })
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Body,
+    ) -> anyhow::Result<Download> {
         let began = Instant::now();
         loop {
             let address = self.forward.lock().await.address.clone();
@@ -179,11 +222,8 @@ impl Rest {
                 body.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
             match Self::receive(request).await {
                 // as clients do: 503 is to be tried again
-                Ok((503, _)) if began.elapsed() < PATIENCE => {}
-                Ok((status, bytes)) => {
-                    let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes)? };
-                    return Ok(Answer { status, body });
-                }
+                Ok(Download { status: 503, .. }) if began.elapsed() < PATIENCE => {}
+                Ok(download) => return Ok(download),
                 Err(error) if began.elapsed() > PATIENCE => return Err(error.into()),
                 Err(_) => {
                     let mut forward = self.forward.lock().await;

@@ -17,7 +17,10 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Required, Response, Type};
 use utoipa::{Modify, OpenApi};
 
-use problems::{BadRequest, Fault, Forbidden, TooLarge, TooSlow, Unavailable, Unsupported};
+use problems::{
+    BadRequest, Fault, Forbidden, NotAcceptable, RangeNotSatisfiable, RunFailed, TooLarge, TooSlow,
+    Unavailable, Unsupported,
+};
 
 /// The header with a request's id, as it is written in the document.
 const REQUEST_ID: &str = "X-Request-Id";
@@ -44,7 +47,18 @@ const REQUEST_ID: &str = "X-Request-Id";
         (name = "runs", description = "Linkages of a project's data, and their results"),
         (name = "service", description = "The service itself")
     ),
-    components(responses(BadRequest, Forbidden, TooSlow, TooLarge, Unsupported, Fault, Unavailable)),
+    components(responses(
+        BadRequest,
+        Forbidden,
+        NotAcceptable,
+        RangeNotSatisfiable,
+        RunFailed,
+        TooSlow,
+        TooLarge,
+        Unsupported,
+        Fault,
+        Unavailable
+    )),
     modifiers(&Tokens)
 )]
 pub struct Document;

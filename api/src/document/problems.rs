@@ -44,6 +44,40 @@ pub enum BodyProblems {
     Unsupported(#[ref_response] Unsupported),
 }
 
+/// Of those that send a result. What 404 means is told by each.
+#[derive(IntoResponses)]
+pub enum ResultProblems {
+    /// The run has not written it in a format that the client takes; the detail names those that there are.
+    #[response(status = 406)]
+    NotAcceptable(#[ref_response] NotAcceptable),
+    /// It ends before the range begins.
+    #[response(status = 416)]
+    RangeNotSatisfiable(#[ref_response] RangeNotSatisfiable),
+    /// The run has failed; or the service failed.
+    #[response(status = 500)]
+    RunFailed(#[ref_response] RunFailed),
+}
+
+/// The run has not written its result in a format that the client takes (`Accept`, or the ending of the path). The detail
+/// names the media types that there are.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json")]
+pub struct NotAcceptable(pub Problem);
+
+/// The result ends before the range begins.
+#[derive(ToResponse)]
+#[response(
+    content_type = "application/problem+json",
+    headers(("Content-Range" = String, description = "How many bytes there are"))
+)]
+pub struct RangeNotSatisfiable(pub Problem);
+
+/// The run has failed; or the address of the result was asked for, and handing it out is switched off in this installation;
+/// or the service failed.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json")]
+pub struct RunFailed(pub Problem);
+
 /// The request is malformed, or the `Authorization` header is missing where a token is needed. The detail says what was
 /// wrong, where, and what to do.
 #[derive(ToResponse)]

@@ -22,6 +22,61 @@ pub enum RunResult {
     Permutation(Permutation),
 }
 
+/// Similarity scores, or where to fetch them.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub enum ScoresResult {
+    /// The scores.
+    SimilarityScores(SimilarityScores),
+    /// When the address was asked for.
+    Address(ResultAddress),
+}
+
+/// A file of a run, by what it holds and its format.
+#[derive(Debug, ToSchema)]
+pub enum ResultFile {
+    /// The result as JSON.
+    #[serde(rename = "result.json")]
+    ResultJson,
+    /// The result as CSV.
+    #[serde(rename = "result.csv")]
+    ResultCsv,
+    /// The result as NDJSON.
+    #[serde(rename = "result.ndjson")]
+    ResultNdjson,
+    /// The result as Parquet.
+    #[serde(rename = "result.parquet")]
+    ResultParquet,
+    /// The similarity scores as JSON.
+    #[serde(rename = "similarity-scores.json")]
+    ScoresJson,
+    /// The similarity scores as CSV.
+    #[serde(rename = "similarity-scores.csv")]
+    ScoresCsv,
+    /// The similarity scores as NDJSON.
+    #[serde(rename = "similarity-scores.ndjson")]
+    ScoresNdjson,
+    /// The similarity scores as Parquet.
+    #[serde(rename = "similarity-scores.parquet")]
+    ScoresParquet,
+}
+
+/// A table as RFC 4180 has it, with a header line: `group,party,record,score` for groups, where `score` is the record's
+/// highest similarity to another one of its group; `party_a,record_a,party_b,record_b,score` for similarity scores;
+/// `position,match` for a mask, and `record,position` for a permutation (with `match` behind it, where the mask is encrypted).
+#[derive(Debug, ToSchema)]
+pub struct CsvTable(pub String);
+
+/// A JSON document a line: for groups `{"group":0,"members":[{"party":"a","record":5},…],"scores":[{"a":0,"b":1,"score":0.93}]}`,
+/// where `a` and `b` are positions among the members; else the row of the table.
+#[derive(Debug, ToSchema)]
+pub struct JsonLines(pub String);
+
+/// The same table as in CSV, as an Apache Parquet file.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct ParquetFile(pub Vec<u8>);
+
 /// Groups of records that belong to one person each. No record is in two; those without any other are left out.
 #[derive(Debug, ToSchema)]
 pub struct Groups {

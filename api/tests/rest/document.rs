@@ -79,6 +79,8 @@ fn every_endpoint_of_the_contract_is_in_it() {
         "delete /projects/{project_id}/runs/{run_id}",
         "get /projects/{project_id}/runs/{run_id}/status",
         "get /projects/{project_id}/runs/{run_id}/result",
+        "get /projects/{project_id}/runs/{run_id}/similarity-scores",
+        "get /projects/{project_id}/runs/{run_id}/{file}",
         "get /projects/{project_id}/runs/{run_id}/histogram",
     ];
     assert_eq!(found, contract.map(|endpoint| endpoint.replacen(' ', " /api/v1", 1)).into());

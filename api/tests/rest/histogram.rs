@@ -3,14 +3,7 @@
 use crds::tokens::Role;
 use serde_json::{Value, json};
 
-use crate::service::{Created, Service};
-
-async fn project_with_run(service: &Service, result_type: &str) -> (Created, String, String) {
-    let project = service.create_of_type(result_type).await;
-    let run = service.create_run(&project).await;
-    let path = format!("/projects/{}/runs/{run}/histogram", project.id);
-    (project, run, path)
-}
+use crate::service::Service;
 
 fn complete(service: &Service, run: &str, scores: Option<&Value>) {
     let key = format!("runs/{run}/result/scores.json");
@@ -31,17 +24,8 @@ fn complete(service: &Service, run: &str, scores: Option<&Value>) {
 async fn it_is_for_the_result_token_once_the_run_is_complete() {
     let service = Service::new();
     for result_type in ["groups", "similarity_scores", "permutations"] {
-        let (project, run, path) = project_with_run(&service, result_type).await;
-        service.call("GET", &path, None, Value::Null).await.problem(400);
-        for token in [project.result.as_str(), "wrong"] {
-            service.get(&path, token).await.problem(404);
-        }
-        service
-            .kubernetes
-            .change("linkageruns", &run, |resource| resource["status"] = json!({"stage": "Failed"}));
-        for token in [project.result.as_str(), "wrong"] {
-            service.get(&path, token).await.problem(500);
-        }
+        let (project, run, path) = service.project_with_run(result_type, "histogram").await;
+        service.tells_the_state_first(&project, &run, &path).await;
         let scores =
             json!({"threshold": 0.8, "floor": 0.6, "bin_width": 0.01, "histograms": [], "estimates": []});
         complete(&service, &run, Some(&scores));
@@ -57,7 +41,7 @@ async fn it_is_for_the_result_token_once_the_run_is_complete() {
 #[tokio::test]
 async fn a_run_without_one_says_so() {
     let service = Service::new();
-    let (project, run, path) = project_with_run(&service, "groups").await;
+    let (project, run, path) = service.project_with_run("groups", "histogram").await;
     complete(&service, &run, None);
     let detail = service.get(&path, &project.result).await.problem(404);
     assert!(detail.contains("histogram"), "{detail}");

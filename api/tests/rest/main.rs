@@ -4,6 +4,7 @@
 
 mod connections;
 mod document;
+mod formats;
 mod histogram;
 mod kubernetes;
 mod limits;

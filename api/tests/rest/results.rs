@@ -6,7 +6,7 @@ use crds::tokens::Role;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::service::{Created, Service};
+use crate::service::Service;
 
 /// Completes a run with these result objects.
 fn complete(service: &Service, run: &str, objects: &[(&str, Value)]) {
@@ -23,27 +23,11 @@ fn complete(service: &Service, run: &str, objects: &[(&str, Value)]) {
     });
 }
 
-async fn project_with_run(service: &Service, result_type: &str) -> (Created, String, String) {
-    let project = service.create_of_type(result_type).await;
-    let run = service.create_run(&project).await;
-    let path = format!("/projects/{}/runs/{run}/result", project.id);
-    (project, run, path)
-}
-
 #[tokio::test]
 async fn the_state_is_told_before_the_token_is_judged() {
     let service = Service::new();
-    let (project, run, path) = project_with_run(&service, "groups").await;
-    service.call("GET", &path, None, Value::Null).await.problem(400);
-    for token in [project.result.as_str(), "wrong"] {
-        service.get(&path, token).await.problem(404);
-    }
-    service
-        .kubernetes
-        .change("linkageruns", &run, |resource| resource["status"] = json!({"stage": "Failed"}));
-    for token in [project.result.as_str(), "wrong"] {
-        service.get(&path, token).await.problem(500);
-    }
+    let (project, run, path) = service.project_with_run("groups", "result").await;
+    service.tells_the_state_first(&project, &run, &path).await;
     complete(&service, &run, &[("groups", json!({"groups": []}))]);
     for token in ["wrong", &project.update[0], &service.token(&project.id, Role::Receipt("party-1"))] {
         service.get(&path, token).await.problem(403);
@@ -54,7 +38,7 @@ async fn the_state_is_told_before_the_token_is_judged() {
 async fn groups_and_scores_are_for_the_result_token() {
     let service = Service::new();
     for name in ["groups", "similarity_scores"] {
-        let (project, run, path) = project_with_run(&service, name).await;
+        let (project, run, path) = service.project_with_run(name, "result").await;
         let content = json!({ name: [[[0, 1], [1, 5]]] });
         complete(&service, &run, &[(name, content.clone())]);
         let answer = service.get(&path, &project.result).await;
@@ -67,7 +51,7 @@ async fn groups_and_scores_are_for_the_result_token() {
 #[tokio::test]
 async fn each_party_gets_its_own_permutation_and_the_analyst_the_mask() {
     let service = Service::new();
-    let (project, run, path) = project_with_run(&service, "permutations").await;
+    let (project, run, path) = service.project_with_run("permutations", "result").await;
     let mut receipts = Vec::new();
     for token in &project.update {
         let answer = service.upload(&project.id, token, crate::service::clks(2, 64)).await;
@@ -98,7 +82,7 @@ async fn each_party_gets_its_own_permutation_and_the_analyst_the_mask() {
 #[tokio::test]
 async fn a_result_that_is_gone_is_an_internal_error() {
     let service = Service::new();
-    let (project, run, path) = project_with_run(&service, "groups").await;
+    let (project, run, path) = service.project_with_run("groups", "result").await;
     complete(&service, &run, &[("groups", json!({"groups": []}))]);
     std::fs::remove_dir_all(service.store.path().join("runs")).unwrap();
     let detail = service.get(&path, &project.result).await.problem(500);
@@ -106,7 +90,7 @@ async fn a_result_that_is_gone_is_an_internal_error() {
 }
 
 /// GET with more headers; the body as it is.
-async fn get_bytes(
+pub async fn get_bytes(
     service: &Service,
     path: &str,
     token: &str,
@@ -124,7 +108,7 @@ async fn get_bytes(
 #[tokio::test]
 async fn a_download_that_broke_off_goes_on() {
     let service = Service::new();
-    let (project, run, path) = project_with_run(&service, "groups").await;
+    let (project, run, path) = service.project_with_run("groups", "result").await;
     let groups: Vec<Value> = (0..1000).map(|record| json!([[0, record], [1, record]])).collect();
     let content = json!({ "groups": groups });
     complete(&service, &run, &[("groups", content.clone())]);
@@ -141,7 +125,7 @@ async fn a_download_that_broke_off_goes_on() {
     assert_eq!(headers["content-length"], rest.len().to_string());
     assert_eq!(
         (&headers["etag"], &headers["vary"]),
-        (&etag.parse().unwrap(), &"Authorization".parse().unwrap())
+        (&etag.parse().unwrap(), &"Accept, Authorization".parse().unwrap())
     );
     // what another run has made of it would not fit
     let (status, _, whole) = get(&[("range", "bytes=700-"), ("if-range", "\"another\"")]).await;
@@ -168,7 +152,7 @@ async fn a_download_that_broke_off_goes_on() {
 #[tokio::test]
 async fn a_result_of_another_size_than_was_written_is_not_handed_out() {
     let service = Service::new();
-    let (project, run, path) = project_with_run(&service, "groups").await;
+    let (project, run, path) = service.project_with_run("groups", "result").await;
     complete(&service, &run, &[("groups", json!({"groups": [[[0, 1], [1, 5]]]}))]);
     let object = service.store.path().join(format!("runs/{run}/result/groups.json"));
     std::fs::write(object, r#"{"groups": []}"#).unwrap();

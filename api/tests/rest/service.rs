@@ -139,6 +139,27 @@ impl Service {
         answer.body["run_id"].as_str().unwrap().to_owned()
     }
 
+    /// A project and a run of it; and the path of what there is of the run: `result`, for instance.
+    pub async fn project_with_run(&self, result_type: &str, what: &str) -> (Created, String, String) {
+        let project = self.create_of_type(result_type).await;
+        let run = self.create_run(&project).await;
+        let path = format!("/projects/{}/runs/{run}/{what}", project.id);
+        (project, run, path)
+    }
+
+    /// Asserts that a run that waits, and one that has failed, tells so at this path before the token is judged; only that
+    /// there is a token is asked for.
+    pub async fn tells_the_state_first(&self, project: &Created, run: &str, path: &str) {
+        self.call("GET", path, None, Value::Null).await.problem(400);
+        for (stage, status) in [("Scoring", 404), ("Failed", 500)] {
+            self.kubernetes
+                .change("linkageruns", run, |resource| resource["status"] = json!({ "stage": stage }));
+            for token in [project.result.as_str(), "wrong"] {
+                self.get(path, token).await.problem(status);
+            }
+        }
+    }
+
     /// A token of a project, as the operator would compute it.
     pub fn token(&self, project: &str, role: Role<'_>) -> String {
         let project = serde_json::from_value(self.kubernetes.project(project)).unwrap();

@@ -15,6 +15,7 @@ use super::advice;
 use super::failure;
 use super::from_run;
 use super::order;
+use super::outputs;
 use super::progress;
 use super::view::{RunView, Summary};
 use crate::pods::JobState;
@@ -72,7 +73,7 @@ pub fn decide(view: &RunView, shards: impl Fn(&LinkageProject) -> u32) -> Decisi
             format!("there is no LinkageProject {name} in this namespace; the run starts when it is there");
         return pending(view, status, RunStage::WaitingForParties, PendingReason::ProjectNotFound, message);
     };
-    if let Some(why) = key::refusal(&project.spec) {
+    if let Some(why) = key::refusal(&project.spec).or_else(|| outputs::refusal(&view.run, project)) {
         return fail(view, status, FailedReason::InvalidInput, why);
     }
     if let Some(why) = Solver::refusal(&project.spec, &view.run.spec) {
@@ -251,6 +252,7 @@ fn complete(view: &RunView, mut status: LinkageRunStatus, summary: &RunSummary) 
         .iter()
         .map(|result| ResultStatus {
             name: result.name.clone(),
+            format: outputs::written(result.format),
             key: result.key.clone(),
             bytes: count(result.bytes),
             sha256: result.sha256.clone(),

@@ -69,7 +69,8 @@ pub(in crate::run) fn summary() -> RunSummary {
         solving: None,
         results: vec![ResultObject {
             name: "groups".into(),
-            key: "runs/1/result/groups.json".into(),
+            format: scorer::plan::ResultFormat::Csv,
+            key: "runs/1/result/groups.csv".into(),
             bytes: 10,
             sha256: "ab".into(),
         }],
@@ -161,7 +162,18 @@ fn several_shards_are_solved_by_a_second_job() {
     let decision = decide(&scored, |_| 4);
     assert_eq!((decision.action, decision.status.stage), (Action::CreateSolveJob, Some(RunStage::Solving)));
     let solving = RunView { solve: Some(JobState::Active), ..scored };
-    assert_eq!(decide(&solving, |_| 4).action, Action::None);
+    // whether its pod is there yet or not
+    let decision = decide(&solving, |_| 4);
+    assert_eq!((decision.action, reason(&decision)), (Action::None, "Solving"));
+}
+
+#[test]
+fn a_single_pod_that_has_ended_has_solved() {
+    for (finished_shards, pods) in [(1, Vec::new()), (0, vec![pod("score", PodPhase::Succeeded, None)])] {
+        let ended = RunView { score: Some(JobState::Active), finished_shards, pods, ..view() };
+        let decision = decided(&ended);
+        assert_eq!((decision.action, reason(&decision)), (Action::None, "Solving"));
+    }
 }
 
 #[test]
@@ -183,11 +195,22 @@ fn completes_as_soon_as_the_summary_is_there() {
     assert!(is_true(&decision.status.conditions, COMPLETE));
     assert_eq!(decision.status.stage, Some(RunStage::Complete));
     assert_eq!((decision.status.pairs, decision.status.groups), (Some(948), Some(948)));
-    assert_eq!(decision.status.results[0].key, "runs/1/result/groups.json");
+    assert_eq!(decision.status.results[0].key, "runs/1/result/groups.csv");
+    assert_eq!(decision.status.results[0].format, crds::ResultFormat::Csv);
     assert_eq!(decision.status.progress.as_ref().unwrap().percent, "100%");
     // and is not touched again
     let later = decided(&next(RunView { now: Timestamp::from_second(2000).unwrap(), ..view }, &decision));
     assert_eq!((later.action, later.status), (Action::None, decision.status));
+}
+
+#[test]
+fn a_run_whose_scores_would_give_permutations_away_fails() {
+    let mut view = RunView { run: run(json!({"additionalResults": ["SimilarityScores"]})), ..view() };
+    assert_eq!(decided(&view).action, Action::CreateScoreJob);
+    view.project.as_mut().unwrap().spec.result_type = crds::ResultType::Permutations;
+    let decision = decided(&view);
+    assert!(is_true(&decision.status.conditions, FAILED));
+    assert!(decision.status.message.unwrap().contains("additionalResults"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod failure;
 mod from_run;
 mod keep;
 mod order;
+mod outputs;
 mod progress;
 mod view;
 

@@ -8,6 +8,7 @@ use scorer::plan::{FORMAT_VERSION, PairsFrom, PartyInput, RunPlan};
 use scorer::solve;
 use sha2::{Digest, Sha256};
 
+use super::outputs;
 use super::progress::all_comparisons;
 use crate::jobs::{JobOrder, Task, memory_limit};
 use crate::settings::JobSettings;
@@ -90,6 +91,8 @@ pub(super) fn plan(
             ResultType::SimilarityScores => scorer::plan::ResultType::SimilarityScores,
             ResultType::Permutations => scorer::plan::ResultType::Permutations,
         },
+        formats: outputs::formats(run),
+        with_similarity_scores: outputs::with_similarity_scores(run),
         blocking: project.spec.blocking == crds::Blocking::ByBlockId,
         inputs: inputs(project),
         output: prefix(run),

@@ -5,7 +5,6 @@ use crds::{Blocking, LinkageProject, LinkageRunStatus, RunProgress, RunStage};
 use scorer::progress::Stage;
 
 use super::view::RunView;
-use crate::jobs::Task;
 use crate::pods::{PodPhase, PodView};
 
 /// Pairs of records of different parties: what a run without blocking compares.
@@ -46,8 +45,11 @@ pub fn update(
         status.pairs = status.pairs.max(i64::try_from(pairs).ok());
     }
 
-    let is_solving = reports().any(|report| report.stage == Stage::Solving)
-        || view.pods.iter().any(|pod| pod.component == Task::Solve.name());
+    // A single shard's pod solves, too. When it has ended, it reports nothing any more, and its summary is yet to be read.
+    let has_solved = shards == 1
+        && (view.finished_shards > 0 || view.pods.iter().any(|pod| pod.phase == PodPhase::Succeeded));
+    let is_solving =
+        view.solve.is_some() || has_solved || reports().any(|report| report.stage == Stage::Solving);
     let is_started =
         view.pods.iter().any(|pod| !matches!(pod.phase, PodPhase::Pending)) || view.finished_shards > 0;
     if is_solving {

@@ -113,6 +113,14 @@ fn run_plan(text: &str) -> Result<RunPlan, String> {
     if let Some(solver) = &plan.solver {
         check_solver(solver, &plan)?;
     }
+    if plan.formats.is_empty() {
+        return Err("the plan must have one format or more".into());
+    }
+    if plan.with_similarity_scores && plan.result_type == ResultType::Permutations {
+        return Err(
+            "the plan asks for similarity scores beside permutations, which they would give away".into()
+        );
+    }
     if plan.inputs.len() < 2 {
         return Err("the plan must have two inputs or more".into());
     }

@@ -1,25 +1,16 @@
 //! Permutations with a mask that only the holder of a key can read.
 //!
-//! The mask is encrypted once, and written to all three objects at the same time; in the clear it is written nowhere.
+//! The mask is encrypted once, and written to all objects at the same time; in the clear it is written nowhere.
 
-use std::io::{BufWriter, Write};
 use std::time::Instant;
 
 use super::Work;
-use super::solve::{Output, WRITE_BYTES};
+use super::outputs::{Object, Out, Output};
 use crate::paillier::PublicKey;
-use crate::result::{Error, PAILLIER_CONTEXT, Permutations, Seed, encrypt_mask};
-use crate::store::BlockingWriter;
+use crate::result::{EncryptedMaskWriter, Permutations, Seed, encrypt_mask};
 use crate::summary::{Failure, ResultObject};
 
-/// One object and its buffer.
-struct Open {
-    name: String,
-    key: String,
-    out: BufWriter<BlockingWriter>,
-}
-
-/// Writes `{"mask":[…],"paillier_context":{…}}` for the result token, and for each party the same behind its permutation.
+/// Writes the encrypted mask for the result token, and for each party behind its permutation.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -31,27 +22,20 @@ pub(super) fn write(
     outputs: Vec<Output>,
 ) -> Result<Vec<ResultObject>, Failure> {
     let start = Instant::now();
-    let mut open: Vec<Open> = outputs
-        .into_iter()
-        .map(|Output { name, key, writer }| Open {
-            name,
-            key,
-            out: BufWriter::with_capacity(WRITE_BYTES, writer),
-        })
-        .collect();
-    for object in &mut open {
-        begin(object, permutations).map_err(Failure::from)?;
-    }
+    let begin = |Output { object, out }: Output| -> Result<_, Failure> {
+        let party = permutation_of(&object);
+        let writer = EncryptedMaskWriter::new(out, object.format, permutations, party)?;
+        Ok((object, writer))
+    };
+    let mut objects: Vec<(Object, EncryptedMaskWriter<Out>)> =
+        outputs.into_iter().map(begin).collect::<Result<_, _>>()?;
     let mask = permutations.mask();
     work.state.add_mask_total(mask.len() as u64);
-    let encrypting = encrypt_mask(mask, key, seed, |piece, elements| {
-        for object in &mut open {
-            object.out.write_all(piece)?;
-        }
-        work.state.add_mask_done(elements as u64);
+    encrypt_mask(mask, key, seed, |ciphertexts| {
+        objects.iter_mut().try_for_each(|(_, writer)| writer.elements(ciphertexts))?;
+        work.state.add_mask_done(ciphertexts.len() as u64);
         Ok(())
-    });
-    encrypting.map_err(Failure::from)?;
+    })?;
     tracing::info!(
         run = work.plan.run,
         elements = mask.len(),
@@ -59,23 +43,10 @@ pub(super) fn write(
         seconds = start.elapsed().as_secs_f64(),
         "encrypted the mask"
     );
-    open.into_iter().map(end).collect()
+    objects.into_iter().map(|(object, writer)| object.finish(writer.finish()?)).collect()
 }
 
-fn begin(object: &mut Open, permutations: &Permutations) -> Result<(), Error> {
-    let out = &mut object.out;
-    out.write_all(b"{")?;
-    if let Some(dataset) = object.name.strip_prefix("permutation-") {
-        let dataset = if dataset == "0" { 0 } else { 1 };
-        permutations.write_permutation_members(dataset, &mut *out)?;
-        out.write_all(b",")?;
-    }
-    Ok(out.write_all(b"\"mask\":[")?)
-}
-
-fn end(Open { name, key, mut out }: Open) -> Result<ResultObject, Failure> {
-    write!(out, "],\"paillier_context\":{PAILLIER_CONTEXT}}}").map_err(Error::Write)?;
-    let writer = out.into_inner().map_err(|error| Failure::from(Error::Write(error.into_error())))?;
-    let written = writer.finish()?;
-    Ok(ResultObject { name, key, bytes: written.bytes, sha256: written.sha256 })
+/// The party whose permutation an object holds; None where it holds the mask alone.
+pub(super) fn permutation_of(object: &Object) -> Option<usize> {
+    object.name.strip_prefix("permutation-")?.parse().ok()
 }

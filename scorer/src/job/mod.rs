@@ -13,6 +13,7 @@ mod histogram;
 mod inputs;
 mod memory;
 mod outcome;
+mod outputs;
 mod score;
 mod scored_pairs;
 mod seed;

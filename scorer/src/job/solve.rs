@@ -1,21 +1,23 @@
 //! `scorer solve`: merges the pairs of all shards, solves, and stores the result.
 
-use std::io::BufWriter;
 use std::time::Instant;
 
-use super::failure::{corrupt, from_io, internal};
+use super::failure::{corrupt, internal};
+use super::outputs::{self, Output, ScoresOutputs};
 use super::scored_pairs::ScoredPairs;
 use super::{Work, encrypted, histogram, memory, read_json, seed, shard_pairs, take_over, write_json};
 use crate::paillier::PublicKey;
+use crate::pairs::{self, Pair};
 use crate::plan::{FORMAT_VERSION, ResultType};
 use crate::progress::Stage;
 use crate::result::{self, Permutations, Seed};
-use crate::solve::{GreedyOptions, GreedySolver, Groups, Solver, Solving, solve_optimally};
-use crate::store::{BlockingWriter, ObjectWriter, Store, Written};
+use crate::solve::{
+    GreedyOptions, GreedySolver, Groups, OptimalOptions, ScoresWithin, Solver, Solving, solve_optimally,
+};
 use crate::summary::{Failure, ResultObject, RunSummary, ShardManifest};
 
-/// Results are handed to the store in pieces of this size.
-pub(super) const WRITE_BYTES: usize = 1 << 20;
+/// After so many pairs it is looked how many scores are kept, which cannot be told beforehand.
+const MEMORY_CHECK_PAIRS: u64 = 1 << 16;
 
 /// Solves a run whose shards are all scored, unless that is done already.
 ///
@@ -98,16 +100,7 @@ async fn write_result(
     manifests: &[ShardManifest],
     seed: Option<Seed>,
 ) -> Result<Solved, Failure> {
-    let names = match work.plan.result_type {
-        ResultType::Groups => vec!["groups".to_owned()],
-        ResultType::SimilarityScores => vec!["similarity_scores".to_owned()],
-        ResultType::Permutations => vec!["mask".to_owned(), "permutation-0".into(), "permutation-1".into()],
-    };
-    let mut outputs = Vec::new();
-    for name in names {
-        let key = work.key(format_args!("result/{name}.json"));
-        outputs.push(Output::open(&work.store, key, name).await?);
-    }
+    let outputs = outputs::open(work).await?;
     let pairs = ScoredPairs::find(work, manifests).await?;
     let solving = {
         let work = work.clone();
@@ -122,105 +115,99 @@ fn finish_result(
     seed: Option<Seed>,
     outputs: Vec<Output>,
 ) -> Result<Solved, Failure> {
+    memory::check_solving(&work.plan, pairs.number())?;
+    let parties: Vec<String> = work.plan.inputs.iter().map(|input| input.party.clone()).collect();
+    let (mut scores_outputs, outputs) = ScoresOutputs::of(outputs, &parties)?;
     if work.plan.result_type == ResultType::SimilarityScores {
-        let mut pairs = Some(pairs.open()?);
-        let results = write_all(outputs, |out, _| {
-            result::write_similarity_scores(out, pairs.take().into_iter().flatten()).map(drop)
-        })?;
-        return Ok(Solved { groups: None, solving: None, results });
+        for pair in pairs.open()? {
+            scores_outputs.pair(&pair?)?;
+        }
+        return Ok(Solved { groups: None, solving: None, results: scores_outputs.finish()? });
     }
-    let (groups, solving) = form_groups(work, pairs)?;
-    let results = write_groups(work, &groups, seed, outputs)?;
+    let (groups, scores, solving) = match work.plan.solver.unwrap_or_default() {
+        Solver::Greedy(options) => {
+            let (groups, scores) = form_groups(work, options, pairs, &mut scores_outputs)?;
+            (groups, scores, None)
+        }
+        Solver::Optimal(options) => {
+            let (groups, scores, solving) = form_groups_optimally(work, options, pairs, &mut scores_outputs)?;
+            (groups, scores, Some(solving))
+        }
+    };
+    let mut results = match seed {
+        None => outputs::write_all(outputs, |out, object| {
+            result::write_groups_as(out, object.format, &groups, &scores, &parties)
+        })?,
+        Some(seed) => write_permutations(work, &groups, &seed, outputs)?,
+    };
+    results.extend(scores_outputs.finish()?);
     Ok(Solved { groups: Some(groups.len()), solving, results })
 }
 
-fn write_groups(
+fn write_permutations(
     work: &Work,
     groups: &Groups,
-    seed: Option<Seed>,
+    seed: &Seed,
     outputs: Vec<Output>,
 ) -> Result<Vec<ResultObject>, Failure> {
-    match seed {
-        None => write_all(outputs, |out, _| result::write_groups(out, groups)),
-        Some(seed) => {
-            let permutations = Permutations::new(groups, &seed)?;
-            if let Some(key) = mask_key(work)? {
-                return encrypted::write(work, &permutations, &key, &seed, outputs);
-            }
-            write_all(outputs, |out, name| match name {
-                "permutation-0" => permutations.write_permutation(0, out),
-                "permutation-1" => permutations.write_permutation(1, out),
-                _ => permutations.write_mask(out),
-            })
-        }
+    let permutations = Permutations::new(groups, seed)?;
+    if let Some(key) = &work.plan.mask_key {
+        let key = PublicKey::of_modulus(key).map_err(|error| internal(&error.to_string()))?;
+        return encrypted::write(work, &permutations, &key, seed, outputs);
     }
+    outputs::write_all(outputs, |out, object| match encrypted::permutation_of(object) {
+        Some(party) => permutations.write_permutation_as(party, out, object.format),
+        None => permutations.write_mask_as(out, object.format),
+    })
 }
 
-fn mask_key(work: &Work) -> Result<Option<PublicKey>, Failure> {
-    let key = work.plan.mask_key.as_deref().map(PublicKey::of_modulus);
-    key.transpose().map_err(|error| internal(&error.to_string()))
-}
-
-/// Solves the pairs as the plan says.
-fn form_groups(work: &Work, pairs: &ScoredPairs) -> Result<(Groups, Option<Solving>), Failure> {
-    match work.plan.solver.unwrap_or_default() {
-        Solver::Greedy(options) => Ok((form_groups_greedily(work, options, pairs)?, None)),
-        Solver::Optimal(options) => {
-            let records = work.records();
-            let memory = memory::optimal_share(work.plan.memory_limit_bytes, records.iter().sum())?;
-            let read = || -> Result<_, Failure> { Ok(pairs.open()?.map(|pair| Ok(pair?))) };
-            let (groups, solving) = solve_optimally(&records, options, memory, read)?;
-            tracing::info!(
-                run = work.plan.run,
-                components = solving.components,
-                largest_component_records = solving.largest_component_records,
-                greedy_components = solving.greedy_components,
-                greedy_records = solving.greedy_records,
-                greedy_pairs = solving.greedy_pairs,
-                "solved optimally, but for components that were too large"
-            );
-            Ok((groups, Some(solving)))
-        }
+/// Forms groups greedily of the pairs, which are written as they are beside the groups where that is asked for.
+fn form_groups(
+    work: &Work,
+    options: GreedyOptions,
+    pairs: &ScoredPairs,
+    scores_outputs: &mut ScoresOutputs<'_>,
+) -> Result<(Groups, ScoresWithin), Failure> {
+    let mut solver = GreedySolver::with_options(&work.records(), options)?;
+    if memory::keeps_scores(&work.plan) {
+        solver = solver.keep_scores();
     }
-}
-
-fn form_groups_greedily(work: &Work, options: GreedyOptions, pairs: &ScoredPairs) -> Result<Groups, Failure> {
-    let records = work.records();
-    let permutations = work.plan.result_type == ResultType::Permutations;
-    let edges = if options.keeps_edges(records.len()) { pairs.number() } else { 0 };
-    memory::check_solving(work.plan.memory_limit_bytes, records.iter().sum(), edges, permutations)?;
-    let mut solver = GreedySolver::with_options(&records, options)?;
     for pair in pairs.open()? {
-        solver.add(&pair?)?;
+        let pair = pair?;
+        solver.add(&pair)?;
+        scores_outputs.pair(&pair)?;
+        if solver.pairs() % MEMORY_CHECK_PAIRS == 0 {
+            memory::check_scores_kept(&work.plan, solver.scores_kept())?;
+        }
     }
-    Ok(solver.finish())
+    Ok(solver.finish_with_scores())
 }
 
-/// One object of the result that is being written.
-pub(super) struct Output {
-    pub name: String,
-    pub key: String,
-    pub writer: BlockingWriter,
-}
-
-impl Output {
-    async fn open(store: &Store, key: String, name: String) -> Result<Self, Failure> {
-        let writer: ObjectWriter = store.writer(&key).await?;
-        Ok(Self { name, key, writer: BlockingWriter::new(writer) })
-    }
-}
-
-fn write_all(
-    outputs: Vec<Output>,
-    mut write: impl FnMut(&mut BufWriter<BlockingWriter>, &str) -> Result<(), result::Error>,
-) -> Result<Vec<ResultObject>, Failure> {
-    let finish = |Output { name, key, writer }: Output| {
-        let mut out = BufWriter::with_capacity(WRITE_BYTES, writer);
-        write(&mut out, &name)?;
-        let writer = out.into_inner();
-        let writer = writer.map_err(|error| from_io("the result could not be stored", error.into_error()))?;
-        let Written { bytes, sha256 } = writer.finish()?;
-        Ok(ResultObject { name, key, bytes, sha256 })
+/// Matches records optimally. Then the pairs are read once more: for the scores within the groups, and to be written.
+fn form_groups_optimally(
+    work: &Work,
+    options: OptimalOptions,
+    pairs: &ScoredPairs,
+    scores_outputs: &mut ScoresOutputs<'_>,
+) -> Result<(Groups, ScoresWithin, Solving), Failure> {
+    let records = work.records();
+    let memory = memory::optimal_share(work.plan.memory_limit_bytes, records.iter().sum())?;
+    let read = || -> Result<_, Failure> { Ok(pairs.open()?.map(|pair| Ok(pair?))) };
+    let (groups, solving) = solve_optimally(&records, options, memory, read)?;
+    tracing::info!(
+        run = work.plan.run,
+        components = solving.components,
+        largest_component_records = solving.largest_component_records,
+        greedy_components = solving.greedy_components,
+        greedy_records = solving.greedy_records,
+        greedy_pairs = solving.greedy_pairs,
+        "solved optimally, but for components that were too large"
+    );
+    let write = |pair: Result<Pair, pairs::Error>| -> Result<Pair, Failure> {
+        let pair = pair?;
+        scores_outputs.pair(&pair)?;
+        Ok(pair)
     };
-    outputs.into_iter().map(finish).collect()
+    let scores = groups.scores_within(pairs.open()?.map(write))?;
+    Ok((groups, scores, solving))
 }

@@ -7,17 +7,12 @@ use rayon::prelude::*;
 use super::{Error, Seed};
 use crate::paillier::PublicKey;
 
-/// What the result says of the ciphertexts, beside the mask: how `phe` is to read them. All exponents are 0, so the base
-/// does not matter.
-pub const PAILLIER_CONTEXT: &str = r#"{"base":2,"encoded":true}"#;
-
 /// Elements encrypted by each thread before they are handed over.
 const PER_THREAD: usize = 32;
 /// Streams of the generator from here on belong to the elements; those of the permutations are far below.
 const FIRST_STREAM: u64 = 1 << 32;
 
-/// Encrypts the mask on all cores, and hands the elements over in order, as JSON and separated by commas, with the number
-/// of elements in the piece. Each is `{"v":"…","e":0}`, `phe`'s way to write an EncryptedNumber.
+/// Encrypts the mask on all cores, and hands the ciphertexts over in order, some at a time, in decimal digits.
 ///
 /// The randomness of each element comes from the seed by a stream of its own, so a retried run writes the same bytes.
 ///
@@ -27,7 +22,7 @@ pub fn encrypt_mask(
     mask: &[bool],
     key: &PublicKey,
     seed: &Seed,
-    mut write: impl FnMut(&[u8], usize) -> Result<(), Error>,
+    mut write: impl FnMut(&[String]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let elements = PER_THREAD * rayon::current_num_threads();
     for (number, piece) in mask.chunks(elements).enumerate() {
@@ -35,14 +30,9 @@ pub fn encrypt_mask(
         let encrypted: Vec<String> = piece
             .par_iter()
             .enumerate()
-            .map(|(offset, &bit)| {
-                let index = first + offset;
-                let separator = if index == 0 { "" } else { "," };
-                let ciphertext = key.encrypt(bit, &mut generator(seed, index as u64));
-                format!(r#"{separator}{{"v":"{ciphertext}","e":0}}"#)
-            })
+            .map(|(offset, &bit)| key.encrypt(bit, &mut generator(seed, (first + offset) as u64)))
             .collect();
-        write(encrypted.concat().as_bytes(), piece.len())?;
+        write(&encrypted)?;
     }
     Ok(())
 }
@@ -57,8 +47,6 @@ fn generator(seed: &Seed, element: u64) -> ChaCha20Rng {
 mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::Value;
-
     use super::*;
 
     /// n is no product of two primes here: nobody needs to decrypt.
@@ -66,17 +54,14 @@ mod tests {
         PublicKey::of_modulus(&base64_simd::URL_SAFE_NO_PAD.encode_to_string(vec![0xff; 256])).unwrap()
     }
 
-    fn encrypted(mask: &[bool], seed: u8) -> Vec<Value> {
-        let (mut text, mut elements) = (b"[".to_vec(), 0);
-        encrypt_mask(mask, &key(), &Seed([seed; 32]), |piece, number| {
-            text.extend_from_slice(piece);
-            elements += number;
+    fn encrypted(mask: &[bool], seed: u8) -> Vec<String> {
+        let mut list = Vec::new();
+        encrypt_mask(mask, &key(), &Seed([seed; 32]), |piece| {
+            list.extend_from_slice(piece);
             Ok(())
         })
         .unwrap();
-        text.push(b']');
-        let list: Vec<Value> = serde_json::from_slice(&text).unwrap();
-        assert_eq!((list.len(), elements), (mask.len(), mask.len()));
+        assert_eq!(list.len(), mask.len());
         list
     }
 
@@ -86,11 +71,9 @@ mod tests {
         let mask: Vec<bool> =
             (0..2 * PER_THREAD * rayon::current_num_threads() + 1).map(|i| i % 3 == 0).collect();
         let list = encrypted(&mask, 1);
-        let values: BTreeSet<&str> = list.iter().map(|element| element["v"].as_str().unwrap()).collect();
+        let values: BTreeSet<&String> = list.iter().collect();
         assert_eq!(values.len(), mask.len(), "no ciphertext comes twice");
-        for element in &list {
-            assert_eq!(element["e"], 0);
-            let digits = element["v"].as_str().unwrap();
+        for digits in &list {
             assert!(digits.len() > 1200 && digits.bytes().all(|digit| digit.is_ascii_digit()), "{digits}");
         }
     }

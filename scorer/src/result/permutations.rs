@@ -1,3 +1,5 @@
+mod tables;
+
 use std::fmt;
 use std::io::Write;
 
@@ -5,6 +7,7 @@ use rand::rngs::ChaCha20Rng;
 use rand::{Rng, SeedableRng};
 
 use super::Error;
+use crate::plan::ResultFormat;
 use crate::solve::Groups;
 
 /// What all randomness of a run's permutations comes from: 32 bytes that nobody can guess.
@@ -96,6 +99,34 @@ impl Permutations {
     /// How many positions match.
     pub fn matches(&self) -> u64 {
         self.matches
+    }
+
+    /// Writes the mask in any format, and gives `out` back: `{"mask":[0,1,…]}`, or a table `position,match`.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_mask_as<W: Write + Send>(&self, mut out: W, format: ResultFormat) -> Result<W, Error> {
+        match format.table() {
+            None => self.write_mask(&mut out).map(|()| out),
+            Some(format) => self.write_mask_table(out, format),
+        }
+    }
+
+    /// Writes the permutation of a party (0 or 1) in any format, and gives `out` back: `{"permutation":[…],"rows":n}`, or a
+    /// table `record,position` in the order of the positions.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_permutation_as<W: Write + Send>(
+        &self,
+        dataset: usize,
+        mut out: W,
+        format: ResultFormat,
+    ) -> Result<W, Error> {
+        match format.table() {
+            None => self.write_permutation(dataset, &mut out).map(|()| out),
+            Some(format) => self.write_permutation_table(dataset, out, format),
+        }
     }
 
     /// Writes `{"mask":[0,1,…]}`.

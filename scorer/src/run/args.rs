@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use scorer::engine::{MAX_ENCODING_BYTES, MIN_ENCODING_BYTES, Threshold};
+use scorer::plan::ResultFormat;
 use scorer::solve::GreedyOptions;
 
 /// Links files on this machine
@@ -71,11 +72,17 @@ pub struct EncodingBytes(pub u32);
 /// Where results and temporary files go, and what may be used.
 #[derive(Args, Clone, Debug)]
 pub struct PlaceArgs {
-    /// Where to write the result: a folder, or a file name ending in .json
+    /// Where to write the result: a folder, or a file name ending in .json, .csv, .ndjson or .parquet
     ///
-    /// In a folder, the file is called <NAME>-<RESULT>.json, by the name of the run or of the file of encodings.
+    /// In a folder, the files are called <NAME>-<RESULT>.<FORMAT>, by the name of the run or of the file of encodings.
     #[arg(long, short, value_name = "PATH", default_value = ".")]
     pub output: PathBuf,
+
+    /// How to write the result: json, csv, ndjson, parquet, or several of them, separated by commas
+    ///
+    /// [default: by the ending of --output; else spec.formats of the run; else json]
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',', value_parser = format)]
+    pub format: Vec<ResultFormat>,
 
     /// Overwrite results that are there already
     #[arg(long, short)]
@@ -107,6 +114,10 @@ fn merge_threshold(text: &str) -> Result<f64, String> {
     options.check(1).map(|()| options.merge_threshold).map_err(|error| error.to_string())
 }
 
+fn format(text: &str) -> Result<ResultFormat, String> {
+    ResultFormat::of_extension(text).ok_or_else(|| "it must be json, csv, ndjson or parquet".to_owned())
+}
+
 fn encoding_bytes(text: &str) -> Result<EncodingBytes, String> {
     let (least, most) = (8 * MIN_ENCODING_BYTES as u32, 8 * MAX_ENCODING_BYTES as u32);
     let bits = text.parse().ok().filter(|bits| (least..=most).contains(bits) && bits.is_multiple_of(64));
@@ -120,13 +131,18 @@ Examples:
   scorer deduplicate patients.clk --bits 1024 --threshold 0.9   reads raw encodings
   scorer deduplicate patients.json --threshold 0.9 --blocks blocks.json --result similarity-scores
 
-Groups are written as {\"groups\": [[[0, 4], [0, 17]], ...]}: in each the records, by 0 for the file and their index.";
+  scorer deduplicate patients.json --threshold 0.9 --output groups.csv
+
+Groups are written as {\"groups\": [[[0, 4], [0, 17]], ...]}: in each the records, by 0 for the file and their index.
+As CSV or Parquet they are the columns group, party (the file's name), record, and score: the record's highest
+similarity to another one of its group.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
   scorer run hospitals.yaml                       writes <run>-groups.json into this folder
   scorer run hospitals.yaml --output result.json  writes the result to that file
-  scorer run hospitals.yaml --output results/ --force
+  scorer run hospitals.yaml --output result.csv   the same as a table
+  scorer run hospitals.yaml --output results/ --format json,parquet --force
 
 A FILE for two parties:
   apiVersion: pprl.dev/v1alpha1

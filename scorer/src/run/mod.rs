@@ -59,7 +59,7 @@ async fn link_unless_interrupted(request: &Request, place: &PlaceArgs) -> Result
 
 async fn link(request: &Request, place: &PlaceArgs, state: &Arc<JobState>) -> Result<()> {
     let start = Instant::now();
-    let destination = Destination::new(place, &request.name, request.result_type)?;
+    let destination = Destination::new(place, request)?;
     if let Some(file) = place.scores.as_deref().filter(|file| file.exists() && !place.force) {
         bail!("{} exists already; give another --scores, or --force to overwrite it", file.display());
     }
@@ -74,7 +74,7 @@ async fn link(request: &Request, place: &PlaceArgs, state: &Arc<JobState>) -> Re
     let inputs = data::take_in(request, &store).await?;
     let work = Work {
         store: store.clone(),
-        plan: Arc::new(plan(request, inputs, place.memory_limit)),
+        plan: Arc::new(plan(request, &destination, inputs, place.memory_limit)),
         scratch: folder.path().to_owned(),
         state: Arc::clone(state),
     };
@@ -91,12 +91,19 @@ async fn link(request: &Request, place: &PlaceArgs, state: &Arc<JobState>) -> Re
     Ok(())
 }
 
-fn plan(request: &Request, inputs: Vec<PartyInput>, memory_limit_bytes: u64) -> RunPlan {
+fn plan(
+    request: &Request,
+    destination: &Destination,
+    inputs: Vec<PartyInput>,
+    memory_limit_bytes: u64,
+) -> RunPlan {
     RunPlan {
         version: FORMAT_VERSION,
         run: request.name.clone(),
         threshold: request.threshold,
         result_type: request.result_type,
+        formats: destination.formats.clone(),
+        with_similarity_scores: request.with_similarity_scores,
         blocking: request.blocking,
         inputs,
         output: OUTPUT.into(),

@@ -1,5 +1,6 @@
 //! Where the result goes, and what is said about it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,69 +8,112 @@ use anyhow::{Context, Result, bail};
 
 use super::args::PlaceArgs;
 use super::request::Request;
-use scorer::plan::ResultType;
+use scorer::plan::{ResultFormat, ResultType};
 use scorer::solve::Solving;
 use scorer::store::Store;
 use scorer::summary::RunSummary;
 
-/// The files of the result, by the names of its objects.
+/// The files of the result.
 pub(super) struct Destination {
-    files: Vec<(&'static str, PathBuf)>,
+    /// How the result is to be written.
+    pub formats: BTreeSet<ResultFormat>,
+    files: Vec<ResultFile>,
+}
+
+/// The file for one object.
+struct ResultFile {
+    name: &'static str,
+    format: ResultFormat,
+    path: PathBuf,
 }
 
 impl Destination {
     /// Decides on the files, and refuses at once what would be refused in the end.
-    pub fn new(args: &PlaceArgs, run: &str, result_type: ResultType) -> Result<Self> {
-        let names = object_names(result_type);
+    pub fn new(args: &PlaceArgs, request: &Request) -> Result<Self> {
         let output = &args.output;
-        let is_file = output.extension().is_some_and(|extension| extension == "json") && !output.is_dir();
-        if is_file && names.len() > 1 {
+        let names = object_names(request);
+        let file_format = format_of(output).filter(|_| !output.is_dir());
+        let formats = formats(args, request, file_format)?;
+        if file_format.is_some() && names.len() > 1 {
             bail!(
-                "permutations are {} files: give a folder as --output, not {}",
+                "the result is {} files ({}): give a folder as --output, not {}",
                 names.len(),
+                names.join(", "),
                 output.display()
             );
         }
-        let path = |name: &str| match is_file {
-            true => output.clone(),
-            false => output.join(format!("{run}-{name}.json")),
+        let path = |name: &str, format: ResultFormat| match file_format {
+            Some(_) => output.clone(),
+            None => output.join(format!("{}-{name}.{}", request.name, format.extension())),
         };
-        let files: Vec<_> = names.iter().map(|&name| (name, path(name))).collect();
-        if let Some((_, existing)) = files.iter().find(|(_, file)| file.exists())
+        let of_name = |&name: &&'static str| {
+            formats.iter().map(move |&format| ResultFile { name, format, path: path(name, format) })
+        };
+        let files: Vec<ResultFile> = names.iter().flat_map(of_name).collect();
+        if let Some(ResultFile { path, .. }) = files.iter().find(|file| file.path.exists())
             && !args.force
         {
-            bail!("{} exists already; give another --output, or --force to overwrite it", existing.display());
+            bail!("{} exists already; give another --output, or --force to overwrite it", path.display());
         }
-        let folder = if is_file { output.parent().unwrap_or(Path::new("")) } else { output };
+        let folder = if file_format.is_some() { output.parent().unwrap_or(Path::new("")) } else { output };
         if !folder.as_os_str().is_empty() {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
         }
-        Ok(Self { files })
+        Ok(Self { formats, files })
     }
 
     /// Copies the result out of the store; a file is there whole or not at all.
     pub async fn write(self, store: &Store, summary: &RunSummary) -> Result<Vec<PathBuf>> {
         let mut written = Vec::new();
-        for (name, file) in self.files {
-            let object = summary.results.iter().find(|object| object.name == name);
+        for ResultFile { name, format, path } in self.files {
+            let mut results = summary.results.iter();
+            let object = results.find(|object| object.name == name && object.format == format);
             let object = object.with_context(|| format!("the run has no result \"{name}\""))?;
-            let partial = file.with_extension("json.partial");
+            let partial = path.with_extension(format!("{}.partial", format.extension()));
             store.download_to(&object.key, &partial).await?;
-            std::fs::rename(&partial, &file)
-                .with_context(|| format!("{} cannot be written", file.display()))?;
-            written.push(file);
+            std::fs::rename(&partial, &path)
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+            written.push(path);
         }
         Ok(written)
     }
 }
 
-fn object_names(result_type: ResultType) -> &'static [&'static str] {
-    match result_type {
-        ResultType::Groups => &["groups"],
-        ResultType::SimilarityScores => &["similarity_scores"],
-        ResultType::Permutations => &["mask", "permutation-0", "permutation-1"],
+/// How the result is to be written: as the file's name says, else as the command line, else as the run.
+fn formats(
+    args: &PlaceArgs,
+    request: &Request,
+    file_format: Option<ResultFormat>,
+) -> Result<BTreeSet<ResultFormat>> {
+    let asked: BTreeSet<ResultFormat> = args.format.iter().copied().collect();
+    match file_format {
+        Some(format) if asked.is_empty() || asked == [format].into() => Ok([format].into()),
+        Some(_) => bail!(
+            "--format and the ending of {} say different things; leave one out, or give a folder as --output",
+            args.output.display()
+        ),
+        None if !asked.is_empty() => Ok(asked),
+        None if !request.formats.is_empty() => Ok(request.formats.clone()),
+        None => Ok([ResultFormat::Json].into()),
     }
+}
+
+/// The format that a file's name asks for.
+fn format_of(file: &Path) -> Option<ResultFormat> {
+    ResultFormat::of_extension(file.extension()?.to_str()?)
+}
+
+fn object_names(request: &Request) -> Vec<&'static str> {
+    let mut names = match request.result_type {
+        ResultType::Groups => vec!["groups"],
+        ResultType::SimilarityScores => vec!["similarity_scores"],
+        ResultType::Permutations => vec!["mask", "permutation-0", "permutation-1"],
+    };
+    if request.with_similarity_scores && request.result_type == ResultType::Groups {
+        names.push("similarity_scores");
+    }
+    names
 }
 
 /// Says on standard output what was done.
@@ -81,7 +125,8 @@ pub(super) fn print_summary(request: &Request, summary: &RunSummary, files: &[Pa
     println!("comparisons  {}", thousands(summary.comparisons));
     println!("pairs        {}", thousands(summary.pairs));
     if let Some(groups) = summary.groups {
-        let label = if files.len() > 1 { "matches" } else { "groups" };
+        let is_matches = request.result_type == ResultType::Permutations;
+        let label = if is_matches { "matches" } else { "groups" };
         println!("{label:12} {}", thousands(groups));
     }
     if let Some(solving) = &summary.solving {

@@ -1,14 +1,15 @@
 //! What to link, as manifests or the command line ask for it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use crds::{Blocking, LinkageProject, LinkageRun, Party, SolverAlgorithm, manifests};
+use crds::{AdditionalResult, Blocking, LinkageProject, LinkageRun, Party, SolverAlgorithm, manifests};
 
 use super::args::{DeduplicateArgs, EncodingBytes, Wanted};
 use scorer::paillier::PublicKey;
-use scorer::plan::{ResultType, Source};
+use scorer::plan::{ResultFormat, ResultType, Source};
 use scorer::solve::Solver;
 
 /// One linkage of local files.
@@ -21,6 +22,10 @@ pub(super) struct Request {
     pub parties: Vec<PartyFiles>,
     pub blocking: bool,
     pub result_type: ResultType,
+    /// How the run asks for its result to be written; empty if it does not say.
+    pub formats: BTreeSet<ResultFormat>,
+    /// Whether similarity scores are to be written beside groups.
+    pub with_similarity_scores: bool,
     pub threshold: f64,
     pub shards: u32,
     /// The modulus of the key under which the mask is encrypted.
@@ -57,6 +62,14 @@ impl Request {
         }
         let solver = run.spec.solver.as_ref().map(solver);
         solver.map_or(Ok(()), |solver| solver.check(project.spec.parties.len()))?;
+        let with_similarity_scores =
+            run.spec.additional_results.contains(&AdditionalResult::SimilarityScores);
+        if with_similarity_scores && project.spec.result_type == crds::ResultType::Permutations {
+            bail!(
+                "spec.additionalResults asks for SimilarityScores, which would tell which records match; leave it out with \
+                 resultType Permutations"
+            );
+        }
         let mask_key = project.spec.paillier_public_key.as_ref();
         if let Some(key) = mask_key {
             PublicKey::new(&key.kty, &key.alg, &key.modulus)?;
@@ -76,6 +89,8 @@ impl Request {
                 crds::ResultType::SimilarityScores => ResultType::SimilarityScores,
                 crds::ResultType::Permutations => ResultType::Permutations,
             },
+            formats: run.spec.formats.iter().flatten().map(|&format| format_of(format)).collect(),
+            with_similarity_scores,
             threshold: run.spec.threshold,
             shards: run.spec.shards.and_then(|shards| u32::try_from(shards).ok()).unwrap_or(1).max(1),
             mask_key: mask_key.map(|key| key.modulus.clone()),
@@ -115,11 +130,22 @@ impl Request {
                 Wanted::Groups => ResultType::Groups,
                 Wanted::SimilarityScores => ResultType::SimilarityScores,
             },
+            formats: BTreeSet::new(),
+            with_similarity_scores: false,
             threshold: args.threshold,
             shards: 1,
             mask_key: None,
             solver: args.merge_threshold.map(|share| Solver::greedy(Some(share), None)),
         })
+    }
+}
+
+fn format_of(format: crds::ResultFormat) -> ResultFormat {
+    match format {
+        crds::ResultFormat::Json => ResultFormat::Json,
+        crds::ResultFormat::Csv => ResultFormat::Csv,
+        crds::ResultFormat::Ndjson => ResultFormat::Ndjson,
+        crds::ResultFormat::Parquet => ResultFormat::Parquet,
     }
 }
 

@@ -3,7 +3,8 @@ use foldhash::HashMap;
 
 use super::edges::Edges;
 use super::records::Records;
-use super::{Error, GreedyOptions, Groups};
+use super::scores::Candidates;
+use super::{Error, GreedyOptions, Groups, ScoresWithin};
 use crate::pairs::Pair;
 
 /// Forms groups of records, greedily by descending score, as anonlink's `greedy_solve` does.
@@ -60,6 +61,8 @@ pub struct GreedySolver {
     groups: u64,
     pairs: u64,
     last_score: f64,
+    /// The pairs that may be within a group, where their scores are asked for.
+    candidates: Option<Candidates>,
 }
 
 impl GreedySolver {
@@ -91,7 +94,15 @@ impl GreedySolver {
             groups: 0,
             pairs: 0,
             last_score: f64::INFINITY,
+            candidates: None,
         })
+    }
+
+    /// Keeps the scores of the pairs within groups, for [`GreedySolver::finish_with_scores`]. To be called before the first
+    /// pair. This takes 16 bytes for each pair that is within a group or still may come to be: with two parties one for
+    /// each group.
+    pub fn keep_scores(self) -> Self {
+        Self { candidates: Some(Candidates::new()), ..self }
     }
 
     /// Takes the next pair: by descending score, ties in the order of [`Pair`], none twice.
@@ -99,7 +110,12 @@ impl GreedySolver {
         let (a, b) = self.check(pair)?;
         self.pairs += 1;
         self.last_score = pair.score;
-        if self.complete.contains(a as usize) || self.complete.contains(b as usize) {
+        let is_complete = self.complete.contains(a as usize) || self.complete.contains(b as usize);
+        // all pairs within a complete group have been seen, unless a share of them sufficed
+        if self.candidates.is_some() && (!is_complete || self.merge_threshold < 1.0) {
+            self.keep_score(a, b, pair.score);
+        }
+        if is_complete {
             return Ok(());
         }
         let (a, b) = (self.group[a as usize], self.group[b as usize]);
@@ -112,6 +128,20 @@ impl GreedySolver {
     /// Pairs taken so far.
     pub fn pairs(&self) -> u64 {
         self.pairs
+    }
+
+    /// Pairs whose scores are kept at the moment.
+    pub fn scores_kept(&self) -> usize {
+        self.candidates.as_ref().map_or(0, Candidates::len)
+    }
+
+    /// The groups, and the scores of all pairs within them that were taken; none unless [`GreedySolver::keep_scores`] was
+    /// called.
+    pub fn finish_with_scores(mut self) -> (Groups, ScoresWithin) {
+        let candidates = self.candidates.take().unwrap_or_else(Candidates::new);
+        let groups = self.finish();
+        let scores = candidates.within(&groups);
+        (groups, scores)
     }
 
     /// The groups.
@@ -141,6 +171,25 @@ impl GreedySolver {
             return Err(Error::Unsorted { position });
         }
         Ok((number(dataset0, pair.record0)?, number(dataset1, pair.record1)?))
+    }
+
+    /// Keeps the score of a pair of records that are in one group, or may come to be.
+    fn keep_score(&mut self, a: u32, b: u32, score: f64) {
+        if !self.may_be_together(a, b) {
+            return;
+        }
+        let Some(mut candidates) = self.candidates.take() else { return };
+        if candidates.are_many() {
+            candidates.prune(|a, b| self.may_be_together(a, b));
+        }
+        candidates.push(a, b, score);
+        self.candidates = Some(candidates);
+    }
+
+    /// Whether two records are in one group, or may come to be.
+    fn may_be_together(&self, a: u32, b: u32) -> bool {
+        let (a, b) = (self.group[a as usize], self.group[b as usize]);
+        a == b || self.may_merge(a, b)
     }
 
     /// One more pair was seen between two different groups.

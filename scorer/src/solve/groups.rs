@@ -37,11 +37,34 @@ impl Groups {
 
     /// The groups, by their first member; the members of each sorted by data set, then by record.
     pub fn iter(&self) -> impl Iterator<Item = Vec<Member>> + '_ {
+        self.numbers().map(|numbers| self.members(&numbers))
+    }
+
+    /// The same as numbers of records.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = Vec<u32>> + '_ {
         (0..self.records.total()).filter_map(|first| self.group_of_first(first))
     }
 
+    /// The records of these numbers.
+    pub(super) fn members(&self, numbers: &[u32]) -> Vec<Member> {
+        numbers.iter().map(|&number| self.records.member(number)).collect()
+    }
+
+    /// For each record the first member of its group: itself when it is alone.
+    pub(super) fn first_members(&self) -> Vec<u32> {
+        let mut first: Vec<u32> = (0..self.records.total()).collect();
+        for number in 0..self.records.total() {
+            let mut other = self.next[number as usize];
+            while first[number as usize] == number && other != number {
+                first[other as usize] = number;
+                other = self.next[other as usize];
+            }
+        }
+        first
+    }
+
     /// The group whose first member this is; None if it is alone, or not the first.
-    fn group_of_first(&self, first: u32) -> Option<Vec<Member>> {
+    fn group_of_first(&self, first: u32) -> Option<Vec<u32>> {
         let mut other = self.next[first as usize];
         if other == first {
             return None;
@@ -55,6 +78,6 @@ impl Groups {
             other = self.next[other as usize];
         }
         numbers.sort_unstable();
-        Some(numbers.into_iter().map(|number| self.records.member(number)).collect())
+        Some(numbers)
     }
 }

@@ -10,11 +10,13 @@ mod groups;
 mod optimal;
 mod options;
 mod records;
+mod scores;
 
 pub use greedy::GreedySolver;
 pub use groups::{Groups, Member};
 pub use optimal::{BYTES_PER_RECORD, OptimalOptions, Solving, solve_optimally};
 pub use options::{GreedyOptions, Solver};
+pub use scores::{ScoredGroup, ScoresWithin};
 
 use thiserror::Error;
 

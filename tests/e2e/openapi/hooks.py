@@ -44,6 +44,8 @@ RULES = {
     "upload_json": "indices must run from 0 without gaps|there are blocks of record|is not in the store"
     "|a block id must be a string or an integer, not a fraction",
     "run_result": "ends before this range begins",
+    "run_similarity_scores": "ends before this range begins",
+    "run_result_file": "ends before this range begins",
     "upload_binary": "the data ends after|the data is longer than",
 }
 # Answered with 500 by contract.

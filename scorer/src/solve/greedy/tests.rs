@@ -298,3 +298,84 @@ fn too_many_records_are_refused() {
         assert!(matches!(GreedySolver::new(records), Err(Error::TooManyRecords { .. })));
     }
 }
+
+/// The scores of all pairs whose records are in one group, by the positions of the group's members.
+fn scores_within(groups: &Groups, pairs: &[Pair]) -> Vec<Vec<(usize, usize, f64)>> {
+    let of_group = |group: Vec<Member>| {
+        let position =
+            |dataset, record| group.iter().position(|&member| member == Member { dataset, record });
+        let mut scores: Vec<_> = pairs
+            .iter()
+            .filter_map(|pair| {
+                let a = position(pair.dataset0, pair.record0)?;
+                let b = position(pair.dataset1, pair.record1)?;
+                Some((a.min(b), a.max(b), pair.score))
+            })
+            .collect();
+        scores.sort_by_key(|&(a, b, _)| (a, b));
+        scores
+    };
+    groups.iter().map(of_group).collect()
+}
+
+fn check_scores(records: &[u64], pairs: &[Pair]) {
+    let mut solver = GreedySolver::new(records).unwrap().keep_scores();
+    pairs.iter().for_each(|pair| solver.add(pair).unwrap());
+    let (groups, scores) = solver.finish_with_scores();
+    assert!(groups.iter().eq(solve(records, pairs).iter()), "keeping scores changes no group");
+    let scored: Vec<_> = groups.with_scores(&scores).collect();
+    assert!(groups.iter().eq(scored.iter().map(|group| group.members.clone())));
+    let found: Vec<Vec<_>> = scored.iter().map(|group| group.scores().collect()).collect();
+    assert_eq!(found, scores_within(&groups, pairs));
+    for group in &scored {
+        let size = group.members.len();
+        assert_eq!(group.scores().count(), size * (size - 1) / 2, "every pair within a group has a score");
+        for (member, highest) in group.highest_scores().into_iter().enumerate() {
+            let of_member = group.scores().filter(|&(a, b, _)| a == member || b == member);
+            assert_eq!(Some(highest), of_member.map(|(.., score)| score).reduce(f64::max));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn scores_within_groups_are_all_there(parties in 2..=5u32, pairs in pairs(5, 6, 150)) {
+        let pairs: Vec<Pair> = pairs.into_iter().filter(|pair| pair.dataset1 < parties).collect();
+        check_scores(&vec![6; parties as usize], &pairs);
+    }
+
+    #[test]
+    fn scores_within_groups_of_one_party_are_all_there(pairs in pairs_within(24, 250)) {
+        check_scores(&[24], &pairs);
+    }
+}
+
+#[test]
+fn pairs_that_can_never_be_within_a_group_are_forgotten() {
+    // each record of the first party is similar to all of the second: one pair each makes a group
+    let mut solver = GreedySolver::new(&[100, 100]).unwrap().keep_scores();
+    for shift in 0..100 {
+        for record0 in 0..100 {
+            let record1 = (record0 + shift) % 100;
+            let pair =
+                Pair { score: 1.0 - f64::from(shift) / 200.0, dataset0: 0, dataset1: 1, record0, record1 };
+            solver.add(&pair).unwrap();
+        }
+    }
+    assert_eq!(solver.scores_kept(), 100);
+    // a third party's records are similar to one of the first only: they never join, but still might
+    let mut solver = GreedySolver::new(&[1, 1, 1000]).unwrap().keep_scores();
+    for record1 in 0..1000 {
+        solver.add(&Pair { score: 0.9, dataset0: 0, dataset1: 2, record0: 0, record1 }).unwrap();
+    }
+    assert_eq!(solver.scores_kept(), 1, "the others share a party with the group");
+}
+
+#[test]
+fn scores_that_are_not_asked_for_are_not_kept() {
+    let mut solver = GreedySolver::new(&[1, 1]).unwrap();
+    solver.add(&Pair { score: 0.9, dataset0: 0, dataset1: 1, record0: 0, record1: 0 }).unwrap();
+    assert_eq!(solver.scores_kept(), 0);
+    let (groups, scores) = solver.finish_with_scores();
+    assert_eq!(groups.with_scores(&scores).map(|group| group.scores().count()).collect::<Vec<_>>(), [0]);
+}

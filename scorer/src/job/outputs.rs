@@ -1,0 +1,105 @@
+//! The objects of a result while they are being written.
+
+use std::io::BufWriter;
+
+use super::Work;
+use super::failure::from_io;
+use crate::pairs::Pair;
+use crate::plan::{ResultFormat, ResultType, RunPlan};
+use crate::result::{self, SimilarityScoresWriter};
+use crate::store::{BlockingWriter, Written};
+use crate::summary::{Failure, ResultObject};
+
+/// Where a writer of results writes to.
+pub(super) type Out = BufWriter<BlockingWriter>;
+
+/// Results are handed to the store in pieces of this size.
+pub(super) const WRITE_BYTES: usize = 1 << 20;
+/// The name of the similarity scores, which may be a result or lie beside one.
+const SCORES: &str = "similarity_scores";
+
+/// One object of the result.
+pub(super) struct Object {
+    pub name: String,
+    pub format: ResultFormat,
+    key: String,
+}
+
+/// One object that nothing is written to yet.
+pub(super) struct Output {
+    pub object: Object,
+    pub out: Out,
+}
+
+impl Object {
+    /// Makes the object visible, once all is written.
+    pub fn finish(self, out: Out) -> Result<ResultObject, Failure> {
+        let writer = out.into_inner();
+        let writer = writer.map_err(|error| from_io("the result could not be stored", error.into_error()))?;
+        let Written { bytes, sha256 } = writer.finish()?;
+        let Self { name, format, key } = self;
+        Ok(ResultObject { name, format, key, bytes, sha256 })
+    }
+}
+
+/// All objects that the plan asks for, each in every format, the main one first.
+pub(super) async fn open(work: &Work) -> Result<Vec<Output>, Failure> {
+    let mut outputs = Vec::new();
+    for name in names(&work.plan) {
+        for &format in &work.plan.formats {
+            let key = work.key(format_args!("result/{name}.{}", format.extension()));
+            let writer = BlockingWriter::new(work.store.writer(&key).await?);
+            let object = Object { name: name.to_owned(), format, key };
+            outputs.push(Output { object, out: BufWriter::with_capacity(WRITE_BYTES, writer) });
+        }
+    }
+    Ok(outputs)
+}
+
+fn names(plan: &RunPlan) -> Vec<&'static str> {
+    let mut names = match plan.result_type {
+        ResultType::Groups => vec!["groups"],
+        ResultType::SimilarityScores => vec![SCORES],
+        ResultType::Permutations => vec!["mask", "permutation-0", "permutation-1"],
+    };
+    if plan.with_similarity_scores && plan.result_type != ResultType::SimilarityScores {
+        names.push(SCORES);
+    }
+    names
+}
+
+/// Writes one object after the other.
+pub(super) fn write_all(
+    outputs: Vec<Output>,
+    write: impl Fn(Out, &Object) -> Result<Out, result::Error>,
+) -> Result<Vec<ResultObject>, Failure> {
+    let finish = |Output { object, out }: Output| {
+        let out = write(out, &object)?;
+        object.finish(out)
+    };
+    outputs.into_iter().map(finish).collect()
+}
+
+/// Similarity scores in all formats at the same time, as pairs come only once. None, where they are not asked for.
+pub(super) struct ScoresOutputs<'p>(Vec<(Object, SimilarityScoresWriter<'p, Out>)>);
+
+impl<'p> ScoresOutputs<'p> {
+    /// Takes those of the outputs that are of similarity scores, and gives the others back.
+    pub fn of(outputs: Vec<Output>, parties: &'p [String]) -> Result<(Self, Vec<Output>), Failure> {
+        let (scores, others): (Vec<_>, Vec<_>) =
+            outputs.into_iter().partition(|output| output.object.name == SCORES);
+        let start = |Output { object, out }: Output| -> Result<_, Failure> {
+            let writer = SimilarityScoresWriter::new(out, object.format, parties)?;
+            Ok((object, writer))
+        };
+        Ok((Self(scores.into_iter().map(start).collect::<Result<_, _>>()?), others))
+    }
+
+    pub fn pair(&mut self, pair: &Pair) -> Result<(), Failure> {
+        Ok(self.0.iter_mut().try_for_each(|(_, writer)| writer.pair(pair))?)
+    }
+
+    pub fn finish(self) -> Result<Vec<ResultObject>, Failure> {
+        self.0.into_iter().map(|(object, writer)| object.finish(writer.finish()?)).collect()
+    }
+}
