@@ -49,14 +49,21 @@ impl Service {
             .spawn()?;
         let client = Client::builder().no_proxy().build()?;
         let service = Self { client, address, health, _child: child };
+        let started = service.wait("readyz", true).await;
+        started.with_context(|| std::fs::read_to_string(folder.join("log")).unwrap_or_default())?;
+        Ok(service)
+    }
+
+    /// Until a check says so: what it says is a little old.
+    async fn wait(&self, check: &str, expected: bool) -> Story {
         let began = Instant::now();
-        while service.is("readyz").await.ok() != Some(true) {
+        while self.is(check).await.ok() != Some(expected) {
             if began.elapsed() > PATIENCE {
-                bail!("it does not start: {}", std::fs::read_to_string(folder.join("log"))?);
+                bail!("{check} is not {expected} after {PATIENCE:?}");
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        Ok(service)
+        Ok(())
     }
 
     /// What it answers to a check.
@@ -138,7 +145,7 @@ async fn kubernetes_is_away_for_a_while() -> Story {
             retry_after(&answer)?;
             assert_eq!(answer.headers()["content-type"], "application/problem+json");
         }
-        assert!(!service.is("readyz").await?, "it says that it is ready");
+        service.wait("readyz", false).await?;
         assert!(service.is("healthz").await?, "it would be restarted, which is of no use");
 
         let back = async {

@@ -40,7 +40,7 @@ SEEN = collections.Counter()
 # an integer to schemas; but blocks are compared as text, and there it is not the same as 2.
 RULES = {
     "create_project": "more than 2 are possible with result_type groups only|public_key|paillier_context",
-    "create_run": "from_run is no run of this project|solver",
+    "create_run": "from_run|solver|additional_results",
     "upload_json": "indices must run from 0 without gaps|there are blocks of record|is not in the store"
     "|a block id must be a string or an integer, not a fraction",
     "run_result": "ends before this range begins",
