@@ -12,6 +12,7 @@ mod document;
 mod encodings;
 mod error;
 mod grammar;
+mod lexer;
 mod order;
 mod sinks;
 mod source;
