@@ -21,9 +21,9 @@ use crate::pairs::Pair;
 /// A single party's pairs are those within its data. Then a group is what that party holds of one person: any number of
 /// records, every two of which are a pair. Records that are only similar to a common third one stay apart.
 ///
-/// **Memory**: 8 bytes a record, plus the edges between groups that have not merged but still may: groups of disjoint
-/// parties, of which one at least has two records. With two parties there are none. With a single party, or if groups
-/// may hold several records of one, these are any groups, and in the worst case all pairs but one for each record.
+/// **Memory**: 8 bytes a record, 12 in the end, plus the edges between groups that have not merged but still may: groups
+/// of disjoint parties, of which one at least has two records. With two parties there are none. With a single party, or if
+/// groups may hold several records of one, these are any groups, and in the worst case all pairs but one for each record.
 ///
 /// ```
 /// use scorer::pairs::Pair;
@@ -48,10 +48,8 @@ pub struct GreedySolver {
     merge_threshold: f64,
     /// Whether groups that share a party never merge.
     one_to_one: bool,
-    /// For each record the number of its group: one of the group's records.
-    group: Vec<u32>,
-    /// For each record the next one of its group, in a ring.
-    next: Vec<u32>,
+    /// For each record where it is.
+    places: Vec<Place>,
     /// Records whose group cannot grow, as it has one of every party. Between two parties these are all that have a group,
     /// most pairs are of such a one, and a bit a record stays in the processor's cache.
     complete: FixedBitSet,
@@ -63,6 +61,15 @@ pub struct GreedySolver {
     last_score: f64,
     /// The pairs that may be within a group, where their scores are asked for.
     candidates: Option<Candidates>,
+}
+
+/// Where a record is. Both are mostly needed together, and waiting for memory is most of the time of a merge.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The number of its group: one of the group's records.
+    group: u32,
+    /// The next record of its group, in a ring.
+    next: u32,
 }
 
 impl GreedySolver {
@@ -79,16 +86,14 @@ impl GreedySolver {
         let parties = records.len();
         options.check(parties)?;
         let records = Records::new(records)?;
-        let alone: Vec<u32> = (0..records.total()).collect();
         Ok(Self {
             parties,
             merge_threshold: options.merge_threshold,
             // Where every pair must have come, groups that share a party never merge: no pair is within a party.
             one_to_one: !options.keeps_edges(parties),
             complete: FixedBitSet::with_capacity(records.total() as usize),
+            places: (0..records.total()).map(|number| Place { group: number, next: number }).collect(),
             records,
-            group: alone.clone(),
-            next: alone,
             sizes: HashMap::default(),
             edges: Edges::default(),
             groups: 0,
@@ -118,7 +123,7 @@ impl GreedySolver {
         if is_complete {
             return Ok(());
         }
-        let (a, b) = (self.group[a as usize], self.group[b as usize]);
+        let (a, b) = (self.group(a), self.group(b));
         if a != b {
             self.count_edge(a, b);
         }
@@ -146,7 +151,8 @@ impl GreedySolver {
 
     /// The groups.
     pub fn finish(self) -> Groups {
-        Groups { records: self.records, next: self.next, len: self.groups }
+        let next = self.places.iter().map(|place| place.next).collect();
+        Groups { records: self.records, next, len: self.groups }
     }
 
     /// The numbers of a pair's records.
@@ -188,7 +194,7 @@ impl GreedySolver {
 
     /// Whether two records are in one group, or may come to be.
     fn may_be_together(&self, a: u32, b: u32) -> bool {
-        let (a, b) = (self.group[a as usize], self.group[b as usize]);
+        let (a, b) = (self.group(a), self.group(b));
         a == b || self.may_merge(a, b)
     }
 
@@ -219,14 +225,16 @@ impl GreedySolver {
         let of_a = if self.one_to_one { self.edges.take(a) } else { HashMap::default() };
         let mut member = b;
         loop {
-            self.group[member as usize] = a;
-            member = self.next[member as usize];
+            let place = &mut self.places[member as usize];
+            place.group = a;
+            member = place.next;
             if member == b {
                 break;
             }
         }
         // Swapping the successors of two rings makes one of them.
-        self.next.swap(a as usize, b as usize);
+        let (after_a, after_b) = (self.next(a), self.next(b));
+        (self.places[a as usize].next, self.places[b as usize].next) = (after_b, after_a);
         self.sizes.remove(&b);
         if size > 2 {
             self.sizes.insert(a, size);
@@ -235,7 +243,7 @@ impl GreedySolver {
             let mut member = a;
             for _ in 0..size {
                 self.complete.insert(member as usize);
-                member = self.next[member as usize];
+                member = self.next(member);
             }
         }
         for (other, count) in of_a.into_iter().chain(of_b) {
@@ -246,9 +254,19 @@ impl GreedySolver {
         }
     }
 
+    /// The group of a record.
+    fn group(&self, number: u32) -> u32 {
+        self.places[number as usize].group
+    }
+
+    /// The record after this one in the ring of its group.
+    fn next(&self, number: u32) -> u32 {
+        self.places[number as usize].next
+    }
+
     /// How many records a group has.
     fn size(&self, group: u32) -> usize {
-        let is_alone = self.next[group as usize] == group;
+        let is_alone = self.next(group) == group;
         if is_alone { 1 } else { self.sizes.get(&group).copied().unwrap_or(2) }
     }
 
@@ -262,7 +280,7 @@ impl GreedySolver {
         let mut upcoming = Some(group);
         std::iter::from_fn(move || {
             let member = upcoming?;
-            upcoming = Some(self.next[member as usize]).filter(|&next| next != group);
+            upcoming = Some(self.next(member)).filter(|&next| next != group);
             Some(member)
         })
     }

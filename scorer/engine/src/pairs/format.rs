@@ -164,11 +164,13 @@ impl Widths {
         Ok(Self { score: score.into(), dataset: dataset.into(), record: record.into() })
     }
 
+    #[inline]
     fn pair(self) -> usize {
         self.score + 2 * self.dataset + 2 * self.record
     }
 
     /// Decodes one pair from exactly [`Self::pair`] bytes.
+    #[inline]
     fn decode(self, bytes: &[u8]) -> Result<Pair, String> {
         match <&[u8; PAIR_BYTES as usize]>::try_from(bytes) {
             Ok(bytes) if self == Self::WRITTEN => decode_written(bytes),
@@ -190,6 +192,7 @@ impl Widths {
 }
 
 /// As [`Widths::decode_any`] with [`Widths::WRITTEN`], which is what shards have: several times as fast.
+#[inline]
 fn decode_written(bytes: &[u8; PAIR_BYTES as usize]) -> Result<Pair, String> {
     let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let score = f64::from_bits(u64::from(word(4)) << 32 | u64::from(word(0)));
@@ -202,6 +205,7 @@ fn decode_written(bytes: &[u8; PAIR_BYTES as usize]) -> Result<Pair, String> {
     })
 }
 
+#[inline]
 fn checked(score: f64) -> Result<f64, String> {
     if (0.0..=1.0).contains(&score) && score.is_sign_positive() {
         Ok(score)

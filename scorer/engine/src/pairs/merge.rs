@@ -48,12 +48,14 @@ struct Head {
 }
 
 impl Ord for Head {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         (other.pair, other.stream).cmp(&(self.pair, self.stream))
     }
 }
 
 impl PartialOrd for Head {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

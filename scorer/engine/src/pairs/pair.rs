@@ -27,6 +27,7 @@ impl Pair {
     }
 
     /// The two records without the score, in the order of ties: as one number, which is compared without a branch.
+    #[inline]
     fn records(&self) -> u128 {
         let high = |a: u32, b: u32| u128::from(a) << 32 | u128::from(b);
         high(self.dataset0, self.dataset1) << 64 | high(self.record0, self.record1)
@@ -34,20 +35,23 @@ impl Pair {
 }
 
 impl Ord for Pair {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         other.score.total_cmp(&self.score).then_with(|| self.records().cmp(&other.records()))
     }
 }
 
 impl PartialOrd for Pair {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl PartialEq for Pair {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
+        self.score.to_bits() == other.score.to_bits() && self.records() == other.records()
     }
 }
 
