@@ -14,6 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use crds::{LinkageProject, LinkageRun, ResultFormat, ResultStatus, ResultType};
+use scorer::plan::SIMILARITY_SCORES;
 use scorer::store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -23,7 +24,9 @@ use crate::audit::{self, Action};
 use crate::auth::{self, ReadRight, Token};
 use crate::document::parameters::{ByAddress, Partly};
 use crate::document::problems::{ResultProblems, ServiceProblems, TokenProblems};
-use crate::document::results::{CsvTable, JsonLines, ParquetFile, ResultFile, RunResult, ScoresResult};
+use crate::document::results::{
+    CsvTable, JsonLines, ParquetFile, PartAnswers, ResultFile, RunResult, ScoresResult,
+};
 use crate::document::values::Name;
 use crate::error::{Error, Problem};
 use crate::formats;
@@ -35,9 +38,6 @@ use crate::runs::RunPath;
 
 /// With this header, whatever its value, similarity scores are answered with where to fetch them.
 const RETURN_ADDRESS: HeaderName = HeaderName::from_static("return-object-store-address");
-
-/// The name of the similarity scores among a run's objects.
-const SCORES: &str = "similarity_scores";
 
 /// Where a result is in the store, and credentials for reading it there.
 #[derive(Serialize, ToSchema)]
@@ -61,13 +61,10 @@ enum Asked {
 /// broke off goes on with `Range` and `If-Range`.
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/result", tag = "runs", operation_id = "run_result",
     params(RunPath, ByAddress, Partly), security(("result_token" = []), ("receipt_token" = [])),
-    responses(TokenProblems, ServiceProblems, ResultProblems,
+    responses(TokenProblems, ServiceProblems, ResultProblems, PartAnswers,
         (status = 200, description = "The result, by the project's result type", content(
             (RunResult = "application/json"), (CsvTable = "text/csv"), (JsonLines = "application/x-ndjson"),
             (ParquetFile = "application/vnd.apache.parquet"))),
-        (status = 206, description = "The part of it that was asked for",
-            headers(("Content-Range" = String, description = "Which bytes these are, and how many there are in all"))),
-        (status = 304, description = "It still has the `ETag` that was named"),
         (status = 404, body = Problem, content_type = "application/problem+json",
             description = "The run is not complete")))]
 pub async fn download(
@@ -85,13 +82,10 @@ pub async fn download(
 /// They are there for projects with result type `similarity_scores`, and for runs whose `additional_results` ask for them.
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/similarity-scores", tag = "runs",
     operation_id = "run_similarity_scores", params(RunPath, ByAddress, Partly), security(("result_token" = [])),
-    responses(TokenProblems, ServiceProblems, ResultProblems,
+    responses(TokenProblems, ServiceProblems, ResultProblems, PartAnswers,
         (status = 200, description = "The similarity scores", content(
             (ScoresResult = "application/json"), (CsvTable = "text/csv"), (JsonLines = "application/x-ndjson"),
             (ParquetFile = "application/vnd.apache.parquet"))),
-        (status = 206, description = "The part of it that was asked for",
-            headers(("Content-Range" = String, description = "Which bytes these are, and how many there are in all"))),
-        (status = 304, description = "They still have the `ETag` that was named"),
         (status = 404, body = Problem, content_type = "application/problem+json",
             description = "The run is not complete, or has no similarity scores beside its result")))]
 pub async fn download_similarity_scores(
@@ -107,13 +101,10 @@ pub async fn download_similarity_scores(
 /// The same by a name that ends in the format: for links, and for programs that send no `Accept`.
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/{file}", tag = "runs", operation_id = "run_result_file",
     params(ResultFilePath, ByAddress, Partly), security(("result_token" = []), ("receipt_token" = [])),
-    responses(TokenProblems, ServiceProblems, ResultProblems,
+    responses(TokenProblems, ServiceProblems, ResultProblems, PartAnswers,
         (status = 200, description = "The result, or the similarity scores", content(
             (RunResult = "application/json"), (CsvTable = "text/csv"), (JsonLines = "application/x-ndjson"),
             (ParquetFile = "application/vnd.apache.parquet"))),
-        (status = 206, description = "The part of it that was asked for",
-            headers(("Content-Range" = String, description = "Which bytes these are, and how many there are in all"))),
-        (status = 304, description = "It still has the `ETag` that was named"),
         (status = 404, body = Problem, content_type = "application/problem+json",
             description = "The run is not complete, has no similarity scores, or there is no such file")))]
 pub async fn download_file(
@@ -196,7 +187,7 @@ async fn answer(
     let right = auth::read_right(app, &project, token, Reading::RunResult(&path.run_id)).await?;
     let name = object_name(asked, project.spec.result_type, &right)?;
     let result = chosen(&written(&run, asked, &name)?, headers, format)?;
-    let (answer, action) = if name == SCORES && headers.contains_key(RETURN_ADDRESS) {
+    let (answer, action) = if name == SIMILARITY_SCORES && headers.contains_key(RETURN_ADDRESS) {
         (address(app, &run, &result.key).await?, Action::AuthorizeResult)
     } else {
         let vary = if format.is_some() { "Authorization" } else { "Accept, Authorization" };
@@ -220,9 +211,9 @@ async fn address(app: &App, run: &LinkageRun, key: &str) -> Result<Response, Err
 fn object_name(asked: Asked, result_type: ResultType, right: &ReadRight) -> Result<String, Error> {
     Ok(match (asked, result_type, right) {
         (Asked::SimilarityScores, _, ReadRight::Receipt(_)) => return Err(Error::Forbidden),
-        (Asked::SimilarityScores, ..) => SCORES.into(),
+        (Asked::SimilarityScores, ..) => SIMILARITY_SCORES.into(),
         (Asked::Result, ResultType::Groups, _) => "groups".into(),
-        (Asked::Result, ResultType::SimilarityScores, _) => SCORES.into(),
+        (Asked::Result, ResultType::SimilarityScores, _) => SIMILARITY_SCORES.into(),
         (Asked::Result, ResultType::Permutations, ReadRight::Result | ReadRight::User(_)) => "mask".into(),
         (Asked::Result, ResultType::Permutations, ReadRight::Receipt(party)) => {
             format!("permutation-{party}")

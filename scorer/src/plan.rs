@@ -11,6 +11,9 @@ use crate::solve::Solver;
 /// The version of the plans and summaries in this module's format.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The name of the similarity scores, which may be a result or lie beside one.
+pub const SIMILARITY_SCORES: &str = "similarity_scores";
+
 /// What a run hands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,6 +24,21 @@ pub enum ResultType {
     SimilarityScores,
     /// A random permutation per party, and a mask that tells which positions match.
     Permutations,
+}
+
+impl ResultType {
+    /// The names of the objects that a result consists of, the main one first; with similarity scores beside it, or without.
+    pub fn object_names(self, with_similarity_scores: bool) -> Vec<&'static str> {
+        let mut names = match self {
+            Self::Groups => vec!["groups"],
+            Self::SimilarityScores => vec![SIMILARITY_SCORES],
+            Self::Permutations => vec!["mask", "permutation-0", "permutation-1"],
+        };
+        if with_similarity_scores && self != Self::SimilarityScores {
+            names.push(SIMILARITY_SCORES);
+        }
+        names
+    }
 }
 
 /// How an object of a result is written.

@@ -1,6 +1,6 @@
 //! What a result may look like. The service streams it from the store as `scorer::result` has written it.
 
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use super::values::{Record, Score};
 use crate::mask_key::PaillierContext;
@@ -20,6 +20,20 @@ pub enum RunResult {
     Mask(Mask),
     /// Of a project with result type `permutations`, for a receipt token.
     Permutation(Permutation),
+}
+
+/// What comes instead of a whole result when the headers ask for less.
+#[derive(IntoResponses)]
+pub enum PartAnswers {
+    /// The part of it that was asked for
+    #[response(
+        status = 206,
+        headers(("Content-Range" = String, description = "Which bytes these are, and how many there are in all"))
+    )]
+    Part,
+    /// It still has the `ETag` that was named
+    #[response(status = 304)]
+    NotModified,
 }
 
 /// Similarity scores, or where to fetch them.

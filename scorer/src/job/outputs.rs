@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use super::Work;
 use super::failure::from_io;
 use crate::pairs::Pair;
-use crate::plan::{ResultFormat, ResultType, RunPlan};
+use crate::plan::{ResultFormat, SIMILARITY_SCORES};
 use crate::result::{self, SimilarityScoresWriter};
 use crate::store::{BlockingWriter, Written};
 use crate::summary::{Failure, ResultObject};
@@ -15,8 +15,6 @@ pub(super) type Out = BufWriter<BlockingWriter>;
 
 /// Results are handed to the store in pieces of this size.
 pub(super) const WRITE_BYTES: usize = 1 << 20;
-/// The name of the similarity scores, which may be a result or lie beside one.
-const SCORES: &str = "similarity_scores";
 
 /// One object of the result.
 pub(super) struct Object {
@@ -45,7 +43,7 @@ impl Object {
 /// All objects that the plan asks for, each in every format, the main one first.
 pub(super) async fn open(work: &Work) -> Result<Vec<Output>, Failure> {
     let mut outputs = Vec::new();
-    for name in names(&work.plan) {
+    for name in work.plan.result_type.object_names(work.plan.with_similarity_scores) {
         for &format in &work.plan.formats {
             let key = work.key(format_args!("result/{name}.{}", format.extension()));
             let writer = BlockingWriter::new(work.store.writer(&key).await?);
@@ -54,18 +52,6 @@ pub(super) async fn open(work: &Work) -> Result<Vec<Output>, Failure> {
         }
     }
     Ok(outputs)
-}
-
-fn names(plan: &RunPlan) -> Vec<&'static str> {
-    let mut names = match plan.result_type {
-        ResultType::Groups => vec!["groups"],
-        ResultType::SimilarityScores => vec![SCORES],
-        ResultType::Permutations => vec!["mask", "permutation-0", "permutation-1"],
-    };
-    if plan.with_similarity_scores && plan.result_type != ResultType::SimilarityScores {
-        names.push(SCORES);
-    }
-    names
 }
 
 /// Writes one object after the other.
@@ -87,7 +73,7 @@ impl<'p> ScoresOutputs<'p> {
     /// Takes those of the outputs that are of similarity scores, and gives the others back.
     pub fn of(outputs: Vec<Output>, parties: &'p [String]) -> Result<(Self, Vec<Output>), Failure> {
         let (scores, others): (Vec<_>, Vec<_>) =
-            outputs.into_iter().partition(|output| output.object.name == SCORES);
+            outputs.into_iter().partition(|output| output.object.name == SIMILARITY_SCORES);
         let start = |Output { object, out }: Output| -> Result<_, Failure> {
             let writer = SimilarityScoresWriter::new(out, object.format, parties)?;
             Ok((object, writer))

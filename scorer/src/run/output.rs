@@ -31,7 +31,7 @@ impl Destination {
     /// Decides on the files, and refuses at once what would be refused in the end.
     pub fn new(args: &PlaceArgs, request: &Request) -> Result<Self> {
         let output = &args.output;
-        let names = object_names(request);
+        let names = request.result_type.object_names(request.with_similarity_scores);
         let file_format = format_of(output).filter(|_| !output.is_dir());
         let formats = formats(args, request, file_format)?;
         if file_format.is_some() && names.len() > 1 {
@@ -102,18 +102,6 @@ fn formats(
 /// The format that a file's name asks for.
 fn format_of(file: &Path) -> Option<ResultFormat> {
     ResultFormat::of_extension(file.extension()?.to_str()?)
-}
-
-fn object_names(request: &Request) -> Vec<&'static str> {
-    let mut names = match request.result_type {
-        ResultType::Groups => vec!["groups"],
-        ResultType::SimilarityScores => vec!["similarity_scores"],
-        ResultType::Permutations => vec!["mask", "permutation-0", "permutation-1"],
-    };
-    if request.with_similarity_scores && request.result_type == ResultType::Groups {
-        names.push("similarity_scores");
-    }
-    names
 }
 
 /// Says on standard output what was done.
