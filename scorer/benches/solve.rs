@@ -114,8 +114,9 @@ fn score(random: &mut ChaCha20Rng) -> f64 {
 fn run(store: &Path, data: &Data) {
     let start = Instant::now();
     let mut solver = GreedySolver::new(&vec![u64::from(data.records); data.parties as usize]).unwrap();
-    for pair in merged(store) {
-        solver.add(&pair.unwrap()).unwrap();
+    let mut merge = merged(store);
+    while let Some(run) = merge.next_run().unwrap() {
+        solver.add_all(run).unwrap();
     }
     let pairs = solver.pairs();
     let groups = solver.finish().len();

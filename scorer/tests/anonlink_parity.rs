@@ -138,7 +138,7 @@ fn solve(directory: &Path, records: &[u64], pairs: &[Pair]) {
 
 fn solve_with(options: GreedyOptions, file: &Path, records: &[u64], pairs: &[Pair]) {
     let mut solver = GreedySolver::with_options(records, options).unwrap();
-    pairs.iter().for_each(|pair| solver.add(pair).unwrap());
+    solver.add_all(pairs).unwrap();
     write_groups(BufWriter::new(File::create(file).unwrap()), &solver.finish()).unwrap();
 }
 

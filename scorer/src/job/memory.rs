@@ -161,26 +161,26 @@ mod tests {
             optimal_share(256 << 20, 10_000_000).unwrap_err().message.contains("resources.limits.memory")
         );
         assert!(optimal_share(256 << 20, 1_000_000).unwrap() > 128 << 20);
-        let refused = check_solving(&plan("groups", &[50_000_000, 50_000_000], &["json"]), 0).unwrap_err();
+        let refused = check_solving(&plan("groups", &[50_000_000, 50_000_000], &["JSON"]), 0).unwrap_err();
         assert!(refused.message.starts_with("solving needs"), "{}", refused.message);
-        assert!(check_solving(&plan("permutations", &[4_000_000, 4_000_000], &["json"]), 0).is_ok());
-        assert!(check_solving(&plan("groups", &[1_000_000], &["json"]), 10_000_000).is_err());
+        assert!(check_solving(&plan("permutations", &[4_000_000, 4_000_000], &["JSON"]), 0).is_ok());
+        assert!(check_solving(&plan("groups", &[1_000_000], &["JSON"]), 10_000_000).is_err());
     }
 
     #[test]
     fn every_format_counts() {
-        let alone = plan("groups", &[4_000_000, 4_000_000], &["json"]);
+        let alone = plan("groups", &[4_000_000, 4_000_000], &["JSON"]);
         assert!(check_solving(&alone, 4_000_000).is_ok());
-        let all = plan("groups", &[4_000_000, 4_000_000], &["json", "csv", "ndjson", "parquet"]);
+        let all = plan("groups", &[4_000_000, 4_000_000], &["JSON", "CSV", "NDJSON", "Parquet"]);
         let refused = check_solving(&all, 4_000_000).unwrap_err();
         assert!(refused.message.contains("spec.formats"), "{}", refused.message);
         // three parties: many pairs are fine as long as few scores are to be kept
-        let three = plan("groups", &[1_000_000; 3], &["json", "csv"]);
+        let three = plan("groups", &[1_000_000; 3], &["JSON", "CSV"]);
         assert!(check_solving(&three, 1_000_000_000).is_ok());
         assert!(check_scores_kept(&three, 1_000_000).is_ok());
         assert!(check_scores_kept(&three, 10_000_000).is_err());
         // similarity scores take no memory but what writing them takes
-        let formats = ["json", "csv", "ndjson", "parquet"];
+        let formats = ["JSON", "CSV", "NDJSON", "Parquet"];
         let scores =
             RunPlan { memory_limit_bytes: 160 << 20, ..plan("similarity_scores", &[1 << 31; 2], &formats) };
         assert!(check_solving(&scores, 1_000_000).is_ok());

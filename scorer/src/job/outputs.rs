@@ -4,7 +4,7 @@ use std::io::BufWriter;
 
 use super::Work;
 use super::failure::from_io;
-use crate::pairs::Pair;
+use crate::pairs::{Merge, Pair, PairStream};
 use crate::plan::{ResultFormat, SIMILARITY_SCORES};
 use crate::result::{self, SimilarityScoresWriter};
 use crate::store::{BlockingWriter, Written};
@@ -81,8 +81,18 @@ impl<'p> ScoresOutputs<'p> {
         Ok((Self(scores.into_iter().map(start).collect::<Result<_, _>>()?), others))
     }
 
-    pub fn pair(&mut self, pair: &Pair) -> Result<(), Failure> {
-        Ok(self.0.iter_mut().try_for_each(|(_, writer)| writer.pair(pair))?)
+    /// Writes the next pairs.
+    pub fn pairs(&mut self, pairs: &[Pair]) -> Result<(), Failure> {
+        let mut writers = self.0.iter_mut();
+        Ok(writers.try_for_each(|(_, writer)| pairs.iter().try_for_each(|pair| writer.pair(pair)))?)
+    }
+
+    /// Writes all that are left of these.
+    pub fn all_pairs<S: PairStream>(&mut self, mut pairs: Merge<S>) -> Result<(), Failure> {
+        while let Some(run) = pairs.next_run()? {
+            self.pairs(run)?;
+        }
+        Ok(())
     }
 
     pub fn finish(self) -> Result<Vec<ResultObject>, Failure> {

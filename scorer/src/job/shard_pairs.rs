@@ -102,55 +102,50 @@ impl<R: Read> ShardPairs<R> {
         Self { pairs, records, read: 0, expected }
     }
 
-    fn check(&self, pair: &Pair) -> Result<(), Error> {
-        let &Pair { dataset0, dataset1, record0, record1, .. } = pair;
+    fn check(&self, block: &[Pair]) -> Result<(), Error> {
         let is_there = |dataset: u32, record: u32| {
             self.records.get(dataset as usize).is_some_and(|&records| u64::from(record) < records)
         };
-        for (dataset, record) in [(dataset0, record0), (dataset1, record1)] {
-            if !is_there(dataset, record) {
-                return Err(self.corrupt(format!("there is no record {record} in data set {dataset}")));
-            }
-        }
-        let is_ordered = match self.records.len() {
-            1 => record0 < record1,
-            _ => dataset0 < dataset1,
+        let is_ordered = |pair: &Pair| match self.records.len() {
+            1 => pair.record0 < pair.record1,
+            _ => pair.dataset0 < pair.dataset1,
         };
-        if !is_ordered {
-            return Err(self.corrupt(format!(
-                "record {record0} of data set {dataset0} and record {record1} of data set {dataset1} are no pair"
-            )));
+        for (&pair, position) in block.iter().zip(self.read..) {
+            let Pair { dataset0, dataset1, record0, record1, .. } = pair;
+            for (dataset, record) in [(dataset0, record0), (dataset1, record1)] {
+                if !is_there(dataset, record) {
+                    let what = format!("there is no record {record} in data set {dataset}");
+                    return Err(self.corrupt(position, what));
+                }
+            }
+            if !is_ordered(&pair) {
+                let what = format!(
+                    "record {record0} of data set {dataset0} and record {record1} of data set {dataset1} are no pair"
+                );
+                return Err(self.corrupt(position, what));
+            }
         }
         Ok(())
     }
 
-    fn corrupt(&self, what: String) -> Error {
-        Error::Corrupt { stream: self.pairs.name().into(), position: self.read, what }
-    }
-}
-
-impl<R: Read> Iterator for ShardPairs<R> {
-    type Item = Result<Pair, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.pairs.next() {
-            Some(Ok(pair)) => {
-                let checked = self.check(&pair).map(|()| pair);
-                self.read += 1;
-                Some(checked)
-            }
-            None if self.read != self.expected => {
-                let error = self.corrupt(format!("it is the end, but {} pairs were written", self.expected));
-                self.read = self.expected;
-                Some(Err(error))
-            }
-            other => other,
-        }
+    fn corrupt(&self, position: u64, what: String) -> Error {
+        Error::Corrupt { stream: self.pairs.name().into(), position, what }
     }
 }
 
 impl<R: Read> PairStream for ShardPairs<R> {
     fn name(&self) -> &str {
         self.pairs.name()
+    }
+
+    fn read_block(&mut self, block: &mut Vec<Pair>) -> Result<(), Error> {
+        self.pairs.read_block(block)?;
+        self.check(block)?;
+        self.read += block.len() as u64;
+        if block.is_empty() && self.read != self.expected {
+            let what = format!("it is the end, but {} pairs were written", self.expected);
+            return Err(self.corrupt(self.read, what));
+        }
+        Ok(())
     }
 }

@@ -119,9 +119,7 @@ fn finish_result(
     let parties: Vec<String> = work.plan.inputs.iter().map(|input| input.party.clone()).collect();
     let (mut scores_outputs, outputs) = ScoresOutputs::of(outputs, &parties)?;
     if work.plan.result_type == ResultType::SimilarityScores {
-        for pair in pairs.open()? {
-            scores_outputs.pair(&pair?)?;
-        }
+        scores_outputs.all_pairs(pairs.open()?)?;
         return Ok(Solved { groups: None, solving: None, results: scores_outputs.finish()? });
     }
     let (groups, scores, solving) = match work.plan.solver.unwrap_or_default() {
@@ -172,18 +170,21 @@ fn form_groups(
     if memory::keeps_scores(&work.plan) {
         solver = solver.keep_scores();
     }
-    for pair in pairs.open()? {
-        let pair = pair?;
-        solver.add(&pair)?;
-        scores_outputs.pair(&pair)?;
-        if solver.pairs() % MEMORY_CHECK_PAIRS == 0 {
+    let mut merge = pairs.open()?;
+    let mut checked_at = 0;
+    while let Some(run) = merge.next_run()? {
+        solver.add_all(run)?;
+        scores_outputs.pairs(run)?;
+        if solver.pairs() - checked_at >= MEMORY_CHECK_PAIRS {
+            checked_at = solver.pairs();
             memory::check_scores_kept(&work.plan, solver.scores_kept())?;
         }
     }
     Ok(solver.finish_with_scores())
 }
 
-/// Matches records optimally. Then the pairs are read once more: for the scores within the groups, and to be written.
+/// Matches records optimally. Then the pairs are read once more, if they are to be written or the scores within the groups
+/// are asked for.
 fn form_groups_optimally(
     work: &Work,
     options: OptimalOptions,
@@ -203,11 +204,16 @@ fn form_groups_optimally(
         greedy_pairs = solving.greedy_pairs,
         "solved optimally, but for components that were too large"
     );
-    let write = |pair: Result<Pair, pairs::Error>| -> Result<Pair, Failure> {
-        let pair = pair?;
-        scores_outputs.pair(&pair)?;
-        Ok(pair)
-    };
-    let scores = groups.scores_within(pairs.open()?.map(write))?;
+    let mut scores = ScoresWithin::default();
+    if memory::keeps_scores(&work.plan) {
+        let write = |pair: Result<Pair, pairs::Error>| -> Result<Pair, Failure> {
+            let pair = pair?;
+            scores_outputs.pairs(&[pair])?;
+            Ok(pair)
+        };
+        scores = groups.scores_within(pairs.open()?.map(write))?;
+    } else if work.plan.with_similarity_scores {
+        scores_outputs.all_pairs(pairs.open()?)?;
+    }
     Ok((groups, scores, solving))
 }

@@ -30,6 +30,7 @@ impl Records {
     }
 
     /// The number of a record; None if there is no such record.
+    #[inline]
     pub(super) fn number(&self, dataset: u32, record: u32) -> Option<u32> {
         let &[start, end] = self.starts.get(dataset as usize..)?.first_chunk()?;
         start.checked_add(record).filter(|&number| number < end)

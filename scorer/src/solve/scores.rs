@@ -43,9 +43,8 @@ impl Candidates {
         self.prune_at = FIRST_PRUNING.max(2 * self.pairs.len());
     }
 
-    /// Those that are within a group in the end.
-    pub(super) fn within(mut self, groups: &Groups) -> ScoresWithin {
-        let first = groups.first_members();
+    /// Those that are within a group in the end: whose records have the same first member of their group.
+    pub(super) fn within(mut self, first: &[u32]) -> ScoresWithin {
         let group = |number: u32| first[number as usize];
         self.pairs.retain(|pair| group(pair.a) == group(pair.b));
         self.pairs.sort_unstable_by_key(|pair| (group(pair.a), pair.a, pair.b));
@@ -56,7 +55,7 @@ impl Candidates {
 /// The scores of the pairs within groups: of all those that were taken.
 ///
 /// Made by [`GreedySolver::finish_with_scores`](super::GreedySolver::finish_with_scores), for the groups that come with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ScoresWithin {
     /// By the first member of their group, then by their records.
     pairs: Vec<Scored>,
@@ -109,7 +108,7 @@ impl Groups {
                 candidates.push(a, b, score);
             }
         }
-        Ok(candidates.within(self))
+        Ok(candidates.within(&first))
     }
 
     /// The groups in the order of [`Groups::iter`], with the scores that came with them.

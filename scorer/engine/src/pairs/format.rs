@@ -11,6 +11,8 @@ pub const PAIR_BYTES: u64 = 24;
 const HEADER: [u8; HEADER_BYTES as usize] = [1, 8, 4, 4];
 /// How much is read at a time.
 const READ_BYTES: usize = 1 << 16;
+/// How many pairs [`PairReader::read_block`] gives at most: those of many streams shall stay in the processor's cache.
+pub(super) const BLOCK_PAIRS: usize = 512;
 
 /// Writes pairs in the format of `anonlink.serialization`: 4 header bytes `1, 8, 4, 4`, then per pair 24 bytes
 /// little-endian: score (f64), data set 0, data set 1, record 0, record 1 (u32 each).
@@ -106,20 +108,54 @@ impl<R: Read> PairReader<R> {
         Ok(filled > 0)
     }
 
+    /// Replaces what is in `block` by the next pairs, none at the end.
+    ///
+    /// # Errors
+    /// When reading fails, the input ends within a pair, or one of these pairs makes no sense.
+    pub fn read_block(&mut self, block: &mut Vec<Pair>) -> Result<(), Error> {
+        block.clear();
+        if self.widths != Widths::WRITTEN {
+            while block.len() < BLOCK_PAIRS {
+                let Some(pair) = self.read_pair()? else { break };
+                block.push(pair);
+            }
+            return Ok(());
+        }
+        if self.unread.is_empty() && !self.refill()? {
+            return Ok(());
+        }
+        let (written, _) = self.buffer[self.unread.clone()].as_chunks::<{ PAIR_BYTES as usize }>();
+        let written = &written[..written.len().min(BLOCK_PAIRS)];
+        if written.is_empty() {
+            return Err(self.truncated());
+        }
+        block.extend(written.iter().map(decode_written));
+        if let Some(index) = block.iter().position(|pair| !is_valid(pair.score)) {
+            return Err(self.corrupt(self.position + index as u64, invalid(block[index].score)));
+        }
+        self.unread.start += written.len() * PAIR_BYTES as usize;
+        self.position += written.len() as u64;
+        Ok(())
+    }
+
+    fn truncated(&self) -> Error {
+        Error::Truncated { stream: self.name.clone(), position: self.position }
+    }
+
+    fn corrupt(&self, position: u64, what: String) -> Error {
+        Error::Corrupt { stream: self.name.clone(), position, what }
+    }
+
     fn read_pair(&mut self) -> Result<Option<Pair>, Error> {
         if self.unread.is_empty() && !self.refill()? {
             return Ok(None);
         }
         let size = self.widths.pair();
         if self.unread.len() < size {
-            return Err(Error::Truncated { stream: self.name.clone(), position: self.position });
+            return Err(self.truncated());
         }
         let bytes = &self.buffer[self.unread.start..][..size];
-        let pair = self.widths.decode(bytes).map_err(|what| Error::Corrupt {
-            stream: self.name.clone(),
-            position: self.position,
-            what,
-        })?;
+        let pair = self.widths.decode(bytes).map_err(|what| self.corrupt(self.position, what))?;
         self.unread.start += size;
         self.position += 1;
         Ok(Some(pair))
@@ -172,17 +208,18 @@ impl Widths {
     /// Decodes one pair from exactly [`Self::pair`] bytes.
     #[inline]
     fn decode(self, bytes: &[u8]) -> Result<Pair, String> {
-        match <&[u8; PAIR_BYTES as usize]>::try_from(bytes) {
+        let pair = match bytes.try_into() {
             Ok(bytes) if self == Self::WRITTEN => decode_written(bytes),
-            _ => self.decode_any(bytes),
-        }
+            _ => self.decode_any(bytes)?,
+        };
+        if is_valid(pair.score) { Ok(pair) } else { Err(invalid(pair.score)) }
     }
 
     fn decode_any(self, bytes: &[u8]) -> Result<Pair, String> {
         let (score, indices) = bytes.split_at(self.score);
         let (datasets, records) = indices.split_at(2 * self.dataset);
         Ok(Pair {
-            score: checked(decode_float(score))?,
+            score: decode_float(score),
             dataset0: decode_index(&datasets[..self.dataset])?,
             dataset1: decode_index(&datasets[self.dataset..])?,
             record0: decode_index(&records[..self.record])?,
@@ -193,25 +230,21 @@ impl Widths {
 
 /// As [`Widths::decode_any`] with [`Widths::WRITTEN`], which is what shards have: several times as fast.
 #[inline]
-fn decode_written(bytes: &[u8; PAIR_BYTES as usize]) -> Result<Pair, String> {
+fn decode_written(bytes: &[u8; PAIR_BYTES as usize]) -> Pair {
     let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let score = f64::from_bits(u64::from(word(4)) << 32 | u64::from(word(0)));
-    Ok(Pair {
-        score: checked(score)?,
-        dataset0: word(8),
-        dataset1: word(12),
-        record0: word(16),
-        record1: word(20),
-    })
+    Pair { score, dataset0: word(8), dataset1: word(12), record0: word(16), record1: word(20) }
 }
 
+/// Whether a score is between 0 and 1, and not the negative zero, which would sort before 0: of floats without a sign the
+/// bits are in the order of the numbers, and with one they are greater.
 #[inline]
-fn checked(score: f64) -> Result<f64, String> {
-    if (0.0..=1.0).contains(&score) && score.is_sign_positive() {
-        Ok(score)
-    } else {
-        Err(format!("its score {score} is not between 0 and 1"))
-    }
+fn is_valid(score: f64) -> bool {
+    score.to_bits() <= 1f64.to_bits()
+}
+
+fn invalid(score: f64) -> String {
+    format!("its score {score} is not between 0 and 1")
 }
 
 /// A little-endian unsigned integer of at most 8 bytes that must fit 32 bits.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::slice::ParallelSliceMut;
 
+use super::format::BLOCK_PAIRS;
 use super::{Error, Merge, Pair, PairReader, PairStream, PairWriter};
 
 /// How many sorted runs are merged at a time: bounds open files and read buffers.
@@ -17,7 +18,7 @@ const MIN_BUFFERED: usize = 16;
 /// nameless temporary file in the scratch directory (gone when the process ends, however it ends). A merge of
 /// the runs yields the sorted stream. Besides the buffer it needs 64 KiB a run, for at most 64 runs a level.
 ///
-/// Pushing the same pair twice is found while the sorted stream is read: [`Error::Duplicate`].
+/// Pushing the same pair twice is found at the latest while the sorted stream is read: [`Error::Duplicate`].
 ///
 /// ```
 /// use linkage_engine::pairs::{Pair, PairSorter};
@@ -165,22 +166,22 @@ enum Run {
     File(PairReader<File>),
 }
 
-impl Iterator for Run {
-    type Item = Result<Pair, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Memory(pairs) => pairs.next().map(Ok),
-            Self::File(pairs) => pairs.next(),
-        }
-    }
-}
-
 impl PairStream for Run {
     fn name(&self) -> &str {
         match self {
             Self::Memory(_) => "sorted pairs",
             Self::File(pairs) => pairs.name(),
+        }
+    }
+
+    fn read_block(&mut self, block: &mut Vec<Pair>) -> Result<(), Error> {
+        match self {
+            Self::Memory(pairs) => {
+                block.clear();
+                block.extend(pairs.take(BLOCK_PAIRS));
+                Ok(())
+            }
+            Self::File(pairs) => pairs.read_block(block),
         }
     }
 }

@@ -34,13 +34,20 @@ fn naive(pairs: &[Pair], options: GreedyOptions) -> BTreeSet<Vec<Member>> {
     group_of.into_values().filter(|group| group.len() > 1).collect()
 }
 
+/// In both ways.
+fn add(solver: &mut GreedySolver, pairs: &[Pair]) {
+    let (together, one_by_one) = pairs.split_at(pairs.len() * 3 / 4);
+    solver.add_all(together).unwrap();
+    one_by_one.iter().for_each(|pair| solver.add(pair).unwrap());
+}
+
 fn solve(records: &[u64], pairs: &[Pair]) -> Groups {
     solve_with(DEFAULT, records, pairs)
 }
 
 fn solve_with(options: GreedyOptions, records: &[u64], pairs: &[Pair]) -> Groups {
     let mut solver = GreedySolver::with_options(records, options).unwrap();
-    pairs.iter().for_each(|pair| solver.add(pair).unwrap());
+    add(&mut solver, pairs);
     assert_eq!(solver.pairs(), pairs.len() as u64);
     solver.finish()
 }
@@ -170,7 +177,7 @@ proptest! {
             false => GreedyOptions { merge_threshold, one_to_one: None },
         };
         let mut solver = GreedySolver::with_options(&[20, 20], options).unwrap();
-        pairs.iter().for_each(|pair| solver.add(pair).unwrap());
+        add(&mut solver, &pairs);
         prop_assert_eq!(solver.edges.len(), 0);
     }
 
@@ -320,7 +327,7 @@ fn scores_within(groups: &Groups, pairs: &[Pair]) -> Vec<Vec<(usize, usize, f64)
 
 fn check_scores(records: &[u64], pairs: &[Pair]) {
     let mut solver = GreedySolver::new(records).unwrap().keep_scores();
-    pairs.iter().for_each(|pair| solver.add(pair).unwrap());
+    add(&mut solver, pairs);
     let (groups, scores) = solver.finish_with_scores();
     assert!(groups.iter().eq(solve(records, pairs).iter()), "keeping scores changes no group");
     let scored: Vec<_> = groups.with_scores(&scores).collect();

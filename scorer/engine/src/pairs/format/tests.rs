@@ -47,7 +47,44 @@ proptest! {
         let mut plausible = bytes;
         plausible[..8].copy_from_slice(&f64::to_le_bytes(score));
         for bytes in [bytes, plausible] {
-            prop_assert_eq!(decode_written(&bytes), Widths::WRITTEN.decode_any(&bytes));
+            prop_assert_eq!(Ok(decode_written(&bytes)), Widths::WRITTEN.decode_any(&bytes));
+        }
+    }
+
+    #[test]
+    fn blocks_are_what_single_pairs_are(
+        records in prop::collection::vec((0.0..=1.0, any::<u32>()), 0..3000),
+        broken in prop::option::of(any::<prop::sample::Index>()),
+        cut in 0..30usize,
+        wide: bool,
+    ) {
+        let pairs: Vec<Pair> = records.into_iter().map(|(score, record)| pair(score, record)).collect();
+        let mut bytes = written(&pairs);
+        if let Some(index) = broken.filter(|_| !pairs.is_empty()) {
+            let at = HEADER_BYTES as usize + index.index(pairs.len()) * PAIR_BYTES as usize;
+            bytes[at..at + 8].copy_from_slice(&(-1f64).to_le_bytes());
+        }
+        bytes.truncate(HEADER_BYTES as usize + (bytes.len() - HEADER_BYTES as usize).saturating_sub(cut));
+        if wide {
+            // other pairs of 24 bytes
+            bytes[..4].copy_from_slice(&[1, 4, 2, 8]);
+        }
+        let in_blocks = || -> Result<Vec<Pair>, Error> {
+            let mut reader = PairReader::new("shard 3", &bytes[..])?;
+            let (mut all, mut block) = (Vec::new(), vec![pair(0.5, 1)]);
+            loop {
+                reader.read_block(&mut block)?;
+                match block.len() {
+                    0 => return Ok(all),
+                    1..=BLOCK_PAIRS => all.append(&mut block),
+                    more => panic!("a block of {more} pairs"),
+                }
+            }
+        };
+        match (in_blocks(), read(&bytes)) {
+            (Ok(blocks), Ok(single)) => prop_assert!(blocks == single),
+            (Err(blocks), Err(single)) => prop_assert_eq!(blocks.to_string(), single.to_string()),
+            (blocks, single) => prop_assert!(false, "{:?} and {:?}", blocks.err(), single.err()),
         }
     }
 

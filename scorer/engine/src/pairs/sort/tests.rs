@@ -49,7 +49,7 @@ fn a_pair_pushed_twice_is_an_error() {
         sorter.push(pair(5)).unwrap();
         (10..10 + between).for_each(|i| sorter.push(pair(i)).unwrap());
         sorter.push(pair(5)).unwrap();
-        let result: Result<Vec<Pair>, Error> = sorter.finish().unwrap().collect();
+        let result: Result<Vec<Pair>, Error> = sorter.finish().and_then(Iterator::collect);
         assert!(matches!(result, Err(Error::Duplicate { .. })));
     }
 }
