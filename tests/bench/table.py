@@ -89,6 +89,8 @@ class Bench:
         self.arguments = arguments
         self.cores = physical_cores()
         self.done = {}
+        # The kernel that targets of pruning and of the registers are about, where the engine would choose a faster one.
+        self.counting = None
         self.problems = []
         self.disturbed = False
         self.most_speed = None
@@ -110,8 +112,9 @@ class Bench:
             raise NotMeasured(reason)
         return json.loads(done.stdout)
 
-    def engine(self, *command, plan="auto", cores=1):
-        result = self.run([self.arguments.engine, *command, "--threads", cores], cores, LINKAGE_PLAN=plan)
+    def engine(self, *command, plan="auto", cores=1, kernel=None):
+        kernel = {"LINKAGE_KERNEL": kernel} if kernel else {}
+        result = self.run([self.arguments.engine, *command, "--threads", cores], cores, LINKAGE_PLAN=plan, **kernel)
         if plan != "auto" and result["plan"] != plan:
             raise NotMeasured(f"the engine chose the plan {result['plan']} where {plan} was asked for")
         self.kernel = result["kernel"]
@@ -173,6 +176,9 @@ class Bench:
         yield "two cores and one", self.two_cores
         for threshold in THRESHOLDS:
             yield f"pruned and dense at {threshold}", lambda threshold=threshold: self.pruned(threshold)
+        if self.counting:
+            for threshold in THRESHOLDS:
+                yield f"automatic and dense at {threshold}", lambda threshold=threshold: self.plan(threshold)
         yield "a large linkage and anonlink's rate", self.large
         for threshold in (0.9, 0.95):
             yield f"growth at {threshold}", lambda threshold=threshold: self.growth(threshold)
@@ -188,7 +194,7 @@ class Bench:
             speeds.append(self.run([self.arguments.engine, "ceiling"])["pairs_per_second"])
             if speeds[0] is None:
                 raise NotMeasured("no ceiling is known for a processor without AVX-512 VPOPCNTDQ")
-            dense.append(self.match(records, 0.9, plan="dense"))
+            dense.append(self.match(records, 0.9, plan="dense", kernel=self.counting))
         best = self.fastest(dense)
         self.most_speed = max(speeds)
         if best["kernel"] != "avx512":
@@ -237,14 +243,22 @@ class Bench:
         records = self.sizes.pruned
         pruned, dense = self.alternate(
             self.sizes.long_repeats,
-            pruned=lambda: self.match(records, threshold, plan="pruned"),
-            dense=lambda: self.match(records, threshold, plan="dense"),
+            pruned=lambda: self.match(records, threshold, plan="pruned", kernel=self.counting),
+            dense=lambda: self.match(records, threshold, plan="dense", kernel=self.counting),
         )
         self.same_pairs(f"pruned and dense at {threshold}", pruned, dense)
         target = {0.8: (2.5, 4), 0.85: (5, 8), 0.9: (12, 16), 0.95: (30, 40)}[threshold]
         return Row(f"pruned against dense, {square(records)} names at {threshold}",
                    dense["seconds"] / pruned["seconds"], Target(">=", *target), duration(pruned), duration(dense),
                    records == FULL.pruned)  # fmt: skip
+
+    def plan(self, threshold):
+        records = self.sizes.pruned
+        dense = self.once(("dense", records), lambda: self.match(records, 0.9, plan="dense"))
+        auto = self.auto_match(records, threshold)
+        return Row(f"time of the automatic plan against dense, both with the kernel {auto['kernel']}, {square(records)} "
+                   f"names at {threshold}", auto["seconds"] / dense["seconds"], Target("<=", 1.1, 1.1),
+                   f"{duration(auto)}, {auto['plan']}", duration(dense), records == FULL.pruned)  # fmt: skip
 
     def auto_match(self, records, threshold):
         run = lambda: self.match(records, threshold)  # noqa: E731
@@ -377,7 +391,7 @@ def instructions(kernels, flags):
     """Which targets are in force: those of the kernel that was asked for, else those of the processor."""
     asked = os.environ.get("LINKAGE_KERNEL") or ("avx512" if "avx512" in kernels else "")
     if asked:
-        return {"avx512": "avx512", "avx2": "avx2", "avx512bw": "avx2"}.get(asked)
+        return {"amx": "avx512", "avx512": "avx512", "avx2": "avx2", "avx512bw": "avx2"}.get(asked)
     return "avx2" if "avx2" in flags else None
 
 
@@ -405,6 +419,8 @@ def main():
     model, flags = processor()
     kernels = bench.run([arguments.engine, "kernels"])
     targets = instructions(kernels["available"], flags)
+    if targets == "avx512" and not os.environ.get("LINKAGE_KERNEL") and kernels["available"][0] != "avx512":
+        bench.counting = "avx512"
     version = version_of_this()
 
     lines, unmeasured, seen = [], [], []
@@ -433,6 +449,8 @@ def main():
         f"- Processor: {model}; {len(bench.cores)} core(s), load {load_before:.1f} before and "
         f"{os.getloadavg()[0]:.1f} after",
         f"- Kernels: {', '.join(kernels['available'])}; used: {bench.kernel or 'none'}",
+        *([f"- Pruned and dense, and the share of what the registers can do: with the kernel {bench.counting}, which the "
+           "targets are about"] if bench.counting else []),
         f"- Kernels not tested on this processor: {', '.join(kernels['missing']) or 'none'}",
         f"- Peers: {', '.join(sorted(bench.versions)) or 'none'}",
         f"- Targets: {dict(avx512='with AVX-512 VPOPCNTDQ', avx2='with AVX2 only').get(targets, 'none for this kernel')}",

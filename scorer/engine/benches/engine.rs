@@ -265,18 +265,17 @@ fn open(path: &Path, party: usize, records: u32, files: bool, encoding_bytes: us
 }
 
 fn random(party: usize, records: u32, encoding_bytes: usize) -> Result<Encodings<'static>> {
-    Ok(Encodings::new(random_words(party, records, encoding_bytes), encoding_bytes)?)
+    Ok(Encodings::from_bytes(&random_bytes(party, records, encoding_bytes), encoding_bytes)?)
 }
 
 fn save(party: usize, records: u32, encoding_bytes: usize, path: &Path) -> Result<()> {
-    let bytes: Vec<u8> =
-        random_words(party, records, encoding_bytes).into_iter().flat_map(u64::to_le_bytes).collect();
-    std::fs::write(path, bytes).with_context(|| path.display().to_string())
+    std::fs::write(path, random_bytes(party, records, encoding_bytes))
+        .with_context(|| path.display().to_string())
 }
 
-fn random_words(party: usize, records: u32, encoding_bytes: usize) -> Vec<u64> {
+fn random_bytes(party: usize, records: u32, encoding_bytes: usize) -> Vec<u8> {
     let mut random = ChaCha8Rng::seed_from_u64(SEED + party as u64);
-    (0..records as usize * encoding_bytes / 8).map(|_| random.next_u64()).collect()
+    (0..records as usize * encoding_bytes / 8).flat_map(|_| random.next_u64().to_le_bytes()).collect()
 }
 
 impl Shape {

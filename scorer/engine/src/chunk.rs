@@ -92,7 +92,9 @@ impl Chunk {
         self.words.clear();
         self.counts.clear();
         self.width = source.encoding_bytes() / 8;
-        self.words.reserve(records * self.width);
+        if self.words.capacity() < records * self.width {
+            self.words = kernel::room(records * self.width);
+        }
         self.counts.reserve(records);
         read(&mut self.words)?;
         if self.words.len() != records * self.width {

@@ -3,6 +3,7 @@ use std::io;
 use std::ops::Range;
 
 use super::Error;
+use super::kernel::room;
 
 /// The smallest encoding that is supported, in bytes.
 pub const MIN_ENCODING_BYTES: usize = 8;
@@ -69,15 +70,14 @@ impl<'a> Encodings<'a> {
     /// ```
     pub fn from_bytes(bytes: &[u8], encoding_bytes: usize) -> Result<Encodings<'static>, Error> {
         whole_records(bytes.len() as u64, encoding_bytes)?;
-        let mut words = Vec::with_capacity(bytes.len() / 8 + LINE_WORDS);
+        let mut words = room(bytes.len() / 8 + LINE_WORDS);
         append_words(bytes, &mut words);
         Encodings::new(words, encoding_bytes)
     }
 
     /// Reads all of a source.
     pub(super) fn load(source: &dyn EncodingSource) -> io::Result<Encodings<'static>> {
-        let mut words =
-            Vec::with_capacity(source.records() as usize * source.encoding_bytes() / 8 + LINE_WORDS);
+        let mut words = room(source.records() as usize * source.encoding_bytes() / 8 + LINE_WORDS);
         source.read(0..source.records(), &mut words)?;
         let encodings = Encodings::new(words, source.encoding_bytes()).map_err(io::Error::other)?;
         if encodings.records != source.records() {

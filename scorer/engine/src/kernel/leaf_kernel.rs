@@ -30,7 +30,7 @@ impl LeafKernel {
             let special = match kernel.name() {
                 "portable" => None,
                 "popcnt" => popcnt(),
-                "avx512" => LeavesAvx512::detect().map(Self::Avx512).or_else(avx2),
+                "avx512" | "amx" => LeavesAvx512::detect().map(Self::Avx512).or_else(avx2),
                 _ => avx2(),
             };
             special.unwrap_or(Self::Portable)

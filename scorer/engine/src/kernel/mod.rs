@@ -1,9 +1,11 @@
 //! The innermost loop, behind [`Kernel::score_tile`]: compares every row of a tile with every column.
 //!
 //! [`plain`] is portable. On x86-64 it is compiled a second time for processors with POPCNT (all since 2008), which the
-//! baseline instruction set lacks, and [`avx512`] is for those with AVX-512 VPOPCNTDQ. [`avx2`] and [`avx512bw`] look up
+//! baseline instruction set lacks, [`avx512`] is for those with AVX-512 VPOPCNTDQ, and [`amx`] multiplies matrices. [`avx2`] and [`avx512bw`] look up
 //! what has no instruction of its own before that, and so does [`neon`] on 64-bit ARM. All find the same.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -31,10 +33,12 @@ mod nibbles;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod popcnt;
+mod room;
 
 pub use ceiling::{kernel_names, missing_kernel_names, register_ceiling};
 pub(super) use few::{FEW, Found, Records, fetch};
 pub(super) use leaf_kernel::LeafKernel;
+pub(super) use room::room;
 
 use super::Error;
 use super::threshold::Cutoffs;
@@ -68,6 +72,8 @@ pub(super) struct Scratch {
     pub hits: Vec<Hit>,
     #[cfg(target_arch = "x86_64")]
     transposed: avx512::Transposed,
+    #[cfg(target_arch = "x86_64")]
+    expanded: amx::Expanded,
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     nibbles: nibbles::Nibbles,
 }
@@ -84,12 +90,14 @@ pub(super) enum Kernel {
     Avx512bw(avx512bw::Avx512bw),
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Amx(amx::Amx),
     #[cfg(target_arch = "aarch64")]
     Neon(neon::Neon),
 }
 
 /// What LINKAGE_KERNEL calls the kernels that there are, on whatever processor.
-const NAMES: [&str; 6] = ["avx512", "avx512bw", "avx2", "neon", "popcnt", "portable"];
+const NAMES: [&str; 7] = ["amx", "avx512", "avx512bw", "avx2", "neon", "popcnt", "portable"];
 
 /// The environment variable that names the kernel to use instead of the fastest one.
 const VARIABLE: &str = "LINKAGE_KERNEL";
@@ -99,6 +107,7 @@ impl Kernel {
     pub(super) fn available() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
         let special = [
+            amx::Amx::detect().map(Self::Amx),
             avx512::Avx512::detect().map(Self::Avx512),
             avx512bw::Avx512bw::detect().map(Self::Avx512bw),
             avx2::Avx2::detect().map(Self::Avx2),
@@ -144,6 +153,8 @@ impl Kernel {
             Self::Avx512bw(_) => "avx512bw",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx(_) => "amx",
             #[cfg(target_arch = "aarch64")]
             Self::Neon(_) => "neon",
         }
@@ -169,6 +180,8 @@ impl Kernel {
             Self::Avx512bw(avx512bw) => avx512bw.score_tile(rows, columns, cutoffs, scratch),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(avx512) => avx512.score_tile(rows, columns, cutoffs, scratch),
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx(amx) => amx.score_tile(rows, columns, cutoffs, scratch),
             #[cfg(target_arch = "aarch64")]
             Self::Neon(neon) => neon.score_tile(rows, columns, cutoffs, scratch),
         }

@@ -112,6 +112,7 @@ struct Costs {
 impl Costs {
     fn of(kernel: Kernel) -> Self {
         match kernel.name() {
+            "amx" => Self { word: 0.027, segment: 0.0054, candidate: 2.7 },
             "avx512" => Self { word: 0.054, segment: 0.0054, candidate: 2.7 },
             // NEON has not been measured; it does the same steps
             "avx512bw" | "avx2" | "neon" => Self { word: 0.078, segment: 0.0065, candidate: 6.0 },
