@@ -26,21 +26,6 @@ pub fn content_type(format: ResultFormat) -> &'static str {
     }
 }
 
-/// What the names of files in a format end in, without the dot.
-pub fn extension(format: ResultFormat) -> &'static str {
-    match format {
-        ResultFormat::Json => "json",
-        ResultFormat::Csv => "csv",
-        ResultFormat::Ndjson => "ndjson",
-        ResultFormat::Parquet => "parquet",
-    }
-}
-
-/// The format of files whose names end so.
-pub fn of_extension(ending: &str) -> Option<ResultFormat> {
-    ResultFormat::ALL.into_iter().find(|&format| extension(format) == ending)
-}
-
 /// The format that a client is sent of those that there are; None if it takes none of them.
 ///
 /// Who does not say what it takes, or says it in a way that cannot be understood, gets JSON, as ever. Parameters of media
@@ -145,12 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn names_end_in_their_format() {
+    fn parameters_follow_the_media_type() {
         for format in ResultFormat::ALL {
-            assert_eq!(of_extension(extension(format)), Some(format));
             assert!(content_type(format).starts_with(media_type(format)));
         }
-        assert_eq!(of_extension("exe"), None);
     }
 
     proptest! {

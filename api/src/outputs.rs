@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crds::{AdditionalResult, LinkageProject, ResultFormat, ResultType};
+use crds::{AdditionalResult, LinkageProject, LinkageRunSpec, ResultFormat};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -43,22 +43,22 @@ pub fn formats(asked: Option<Vec<Format>>) -> Result<Option<Vec<ResultFormat>>, 
     Ok(Some(asked.into_iter().map(resource_format).collect()))
 }
 
-/// What is written beside the result, as the resource has it.
+/// What is written beside the result, as the resource has it: a set.
+pub fn additional(asked: &[Additional]) -> Vec<AdditionalResult> {
+    let asked = asked.first();
+    asked.map(|Additional::SimilarityScores| AdditionalResult::SimilarityScores).into_iter().collect()
+}
+
+/// Refuses a run whose additional results would give away what the project keeps to itself. It would fail in the operator
+/// too; but a client learns of it at once.
 ///
 /// # Errors
-/// When the project's result is one that it would give away.
-pub fn additional(asked: &[Additional], project: &LinkageProject) -> Result<Vec<AdditionalResult>, Error> {
-    if asked.contains(&Additional::SimilarityScores) {
-        if project.spec.result_type == ResultType::Permutations {
-            return Err(Error::Invalid(
-                "additional_results asks for similarity_scores, which would tell which records match; leave it out with \
-                 result_type permutations"
-                    .into(),
-            ));
-        }
-        return Ok(vec![AdditionalResult::SimilarityScores]);
+/// [`Error::Invalid`].
+pub fn check(project: &LinkageProject, run: &LinkageRunSpec) -> Result<(), Error> {
+    match AdditionalResult::refusal(&project.spec, run) {
+        None => Ok(()),
+        Some(why) => Err(Error::Invalid(format!("additional_results cannot be had: {why}"))),
     }
-    Ok(Vec::new())
 }
 
 /// The formats of a run, where it names any.

@@ -142,7 +142,7 @@ impl ResultFilePath {
             "similarity-scores" => Asked::SimilarityScores,
             _ => return None,
         };
-        Some((asked, formats::of_extension(ending)?))
+        Some((asked, ResultFormat::of_extension(ending)?))
     }
 }
 
@@ -280,8 +280,7 @@ async fn send(
     if let Some(range) = range {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(formats::content_type(result.format)));
         headers.insert(CONTENT_LENGTH, (range.end - range.start).into());
-        let file =
-            format!("attachment; filename=\"{run}-{}.{}\"", result.name, formats::extension(result.format));
+        let file = format!("attachment; filename=\"{run}-{}.{}\"", result.name, result.format.extension());
         headers.insert(CONTENT_DISPOSITION, header(file)?);
         if status == StatusCode::PARTIAL_CONTENT {
             let range = format!("bytes {}-{}/{bytes}", range.start, range.end - 1);

@@ -160,6 +160,7 @@ pub async fn create(
 ) -> Result<(StatusCode, JsonAnswer<RunDescription>), Error> {
     let run = wanted.into_resource(&project)?;
     solver::check(&project, &run.spec)?;
+    outputs::check(&project, &run.spec)?;
     from_run::check(&app, &project, &run).await?;
     if let Some(why) = projects::rejection(&project) {
         return Err(Error::PartyRejected(why));
@@ -250,7 +251,7 @@ impl NewRun {
             from_run: self.from_run.map(|name| RunReference { name }),
             solver: self.solver.map(RunSolver::into_resource).transpose()?,
             formats: outputs::formats(self.formats)?,
-            additional_results: outputs::additional(&self.additional_results, project)?,
+            additional_results: outputs::additional(&self.additional_results),
             title: text::name(self.name)?,
             notes: text::notes(self.notes)?,
             suspend: false,
@@ -326,7 +327,9 @@ mod tests {
         project.spec.result_type = crds::ResultType::Permutations;
         let wanted = json!({"threshold": 1, "additional_results": ["similarity_scores"]});
         let wanted: NewRun = serde_json::from_value(wanted).unwrap();
-        assert!(wanted.into_resource(&project).unwrap_err().to_string().contains("permutations"));
+        let run = wanted.into_resource(&project).unwrap();
+        let refused = outputs::check(&project, &run.spec).unwrap_err().to_string();
+        assert!(refused.starts_with("additional_results") && refused.contains("Permutations"), "{refused}");
     }
 
     #[test]

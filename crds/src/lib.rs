@@ -8,6 +8,7 @@ pub mod conditions;
 pub mod contribution;
 pub mod labels;
 pub mod manifests;
+mod outputs;
 mod project;
 mod run;
 mod schema;
@@ -15,13 +16,14 @@ mod solver;
 pub mod tokens;
 
 pub use advice::{RunScores, SuggestedThreshold, ThresholdAdvice, ThresholdEstimate};
+pub use outputs::{AdditionalResult, ResultFormat};
 pub use project::{
     Blocking, Encoding, LinkageProject, LinkageProjectSpec, LinkageProjectStatus, PaillierPublicKey, Party,
     PartyState, PartyStatus, ResultType, Retention, Source,
 };
 pub use run::{
-    AdditionalResult, LinkageRun, LinkageRunSpec, LinkageRunStatus, PairsFromRun, ProjectReference,
-    ResultFormat, ResultStatus, RunProgress, RunReference, RunStage, Scheduling,
+    LinkageRun, LinkageRunSpec, LinkageRunStatus, PairsFromRun, ProjectReference, ResultStatus, RunProgress,
+    RunReference, RunStage, Scheduling,
 };
 pub use solver::{RunSolving, Solver, SolverAlgorithm};
 

@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::schema::kept;
 use serde_json::{Map, Value};
 
 /// Parties that contribute encodings of their records, to be linked with each other.
@@ -45,15 +47,10 @@ use serde_json::{Map, Value};
         "size(self.parties) == size(oldSelf.parties) && \
          self.parties.all(party, oldSelf.parties.exists(old, old.name == party.name))"
     ).message("the names and the number of parties cannot be changed; create a new project"),
-    validation = Rule::new(
-        "has(self.encoding) == has(oldSelf.encoding) && (!has(self.encoding) || self.encoding == oldSelf.encoding)"
-    ).message("encoding cannot be changed; create a new project"),
+    validation = kept("encoding").message("encoding cannot be changed; create a new project"),
     validation = Rule::new("!has(self.paillierPublicKey) || self.resultType == 'Permutations'")
         .message("paillierPublicKey encrypts the mask of Permutations; leave it out with another resultType"),
-    validation = Rule::new(
-        "has(self.paillierPublicKey) == has(oldSelf.paillierPublicKey) && \
-         (!has(self.paillierPublicKey) || self.paillierPublicKey == oldSelf.paillierPublicKey)"
-    ).message("paillierPublicKey cannot be changed; create a new project"),
+    validation = kept("paillierPublicKey").message("paillierPublicKey cannot be changed; create a new project"),
     validation = Rule::new("self.tokenGeneration >= oldSelf.tokenGeneration")
         .message("tokenGeneration can only be raised"),
 )]

@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advice::{RunScores, ThresholdAdvice};
+use crate::outputs::{AdditionalResult, ResultFormat};
+use crate::schema::kept;
 use crate::solver::{RunSolving, Solver};
 
 /// Links the records of a project at a similarity threshold.
@@ -48,21 +50,12 @@ use crate::solver::{RunSolving, Solver};
         .message("projectRef cannot be changed; create a new run"),
     validation = Rule::new("self.threshold == oldSelf.threshold")
         .message("threshold cannot be changed; create a new run"),
-    validation = Rule::new("has(self.shards) == has(oldSelf.shards) && (!has(self.shards) || self.shards == oldSelf.shards)")
-        .message("shards cannot be changed; create a new run"),
-    validation = Rule::new(
-        "has(self.resources) == has(oldSelf.resources) && (!has(self.resources) || self.resources == oldSelf.resources)"
-    ).message("resources cannot be changed; create a new run"),
-    validation = Rule::new("has(self.fromRun) == has(oldSelf.fromRun) && (!has(self.fromRun) || self.fromRun == oldSelf.fromRun)")
-        .message("fromRun cannot be changed; create a new run"),
-    validation = Rule::new("has(self.solver) == has(oldSelf.solver) && (!has(self.solver) || self.solver == oldSelf.solver)")
-        .message("solver cannot be changed; create a new run"),
-    validation = Rule::new("has(self.formats) == has(oldSelf.formats) && (!has(self.formats) || self.formats == oldSelf.formats)")
-        .message("formats cannot be changed; create a new run, with fromRun if nothing is to be compared anew"),
-    validation = Rule::new(
-        "has(self.additionalResults) == has(oldSelf.additionalResults) && \
-         (!has(self.additionalResults) || self.additionalResults == oldSelf.additionalResults)"
-    ).message("additionalResults cannot be changed; create a new run, with fromRun if nothing is to be compared anew"),
+    validation = kept("shards").message("shards cannot be changed; create a new run"),
+    validation = kept("resources").message("resources cannot be changed; create a new run"),
+    validation = kept("fromRun").message("fromRun cannot be changed; create a new run"),
+    validation = kept("solver").message("solver cannot be changed; create a new run"),
+    validation = kept("formats").message("formats cannot be changed; create a new run, with fromRun if nothing is to be compared anew"),
+    validation = kept("additionalResults").message("additionalResults cannot be changed; create a new run, with fromRun if nothing is to be compared anew"),
     validation = Rule::new("!has(self.fromRun) || !has(self.shards)")
         .message("shards cannot be given with fromRun, as nothing is compared; leave it out"),
 )]
@@ -135,35 +128,6 @@ pub struct LinkageRunSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub ttl_seconds_after_finished: Option<i64>,
-}
-
-/// How an object of a result is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum ResultFormat {
-    /// One JSON document, as the REST service's contract has it.
-    #[default]
-    #[serde(rename = "JSON")]
-    Json,
-    /// A table of comma-separated values with a header line, as RFC 4180 has it.
-    #[serde(rename = "CSV")]
-    Csv,
-    /// A JSON document a line.
-    #[serde(rename = "NDJSON")]
-    Ndjson,
-    /// An Apache Parquet file.
-    Parquet,
-}
-
-impl ResultFormat {
-    /// All of them: what is written unless a run says otherwise.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::Ndjson, Self::Parquet];
-}
-
-/// What may be written beside a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum AdditionalResult {
-    /// All pairs at or above the threshold, with their scores.
-    SimilarityScores,
 }
 
 /// Names a project in the same namespace.

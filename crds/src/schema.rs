@@ -1,5 +1,6 @@
-//! Schemas that the derive macros cannot express.
+//! Schemas and rules that the derive macros cannot express.
 
+use kube::core::Rule;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// A JSON object of any shape, kept as it is.
@@ -14,4 +15,11 @@ pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
     schema.insert("x-kubernetes-list-type".into(), "map".into());
     schema.insert("x-kubernetes-list-map-keys".into(), serde_json::json!(["type"]));
     schema
+}
+
+/// The rule that an optional field keeps what it was made with, or stays absent.
+pub fn kept(field: &str) -> Rule {
+    Rule::new(format!(
+        "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+    ))
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+pub use crds::ResultFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::solve::Solver;
@@ -38,41 +39,6 @@ impl ResultType {
             names.push(SIMILARITY_SCORES);
         }
         names
-    }
-}
-
-/// How an object of a result is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ResultFormat {
-    /// One JSON document: what the REST contract hands out.
-    #[default]
-    Json,
-    /// A table as RFC 4180 has it, with a header line.
-    Csv,
-    /// A JSON document a line.
-    Ndjson,
-    /// An Apache Parquet file.
-    Parquet,
-}
-
-impl ResultFormat {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::Ndjson, Self::Parquet];
-
-    /// What the names of such objects and files end in, without the dot.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Csv => "csv",
-            Self::Ndjson => "ndjson",
-            Self::Parquet => "parquet",
-        }
-    }
-
-    /// The format of files whose names end so.
-    pub fn of_extension(extension: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.extension() == extension)
     }
 }
 

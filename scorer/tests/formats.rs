@@ -15,7 +15,7 @@ use support::example;
 use support::program::job;
 
 const BYTES: usize = 128;
-const ALL: [&str; 4] = ["json", "csv", "ndjson", "parquet"];
+const ALL: [&str; 4] = ["JSON", "CSV", "NDJSON", "Parquet"];
 
 /// A store with the encodings of parties, each under its name.
 struct Parties {
@@ -207,7 +207,7 @@ fn a_pod_that_is_started_again_writes_the_same_bytes() {
 #[test]
 fn only_the_formats_asked_for_are_written_and_plans_without_any_mean_json() {
     let parties = Parties::new(2);
-    let mut plan = parties.plan("groups", &["parquet", "json"]);
+    let mut plan = parties.plan("groups", &["Parquet", "JSON"]);
     let results = parties.run(&plan);
     let names: Vec<String> = files(&results).into_keys().collect();
     assert_eq!(names, ["groups.json", "groups.parquet"]);
@@ -224,13 +224,13 @@ fn only_the_formats_asked_for_are_written_and_plans_without_any_mean_json() {
     let formats = |message: &Value| {
         message["results"].as_array().unwrap().iter().map(|one| one["format"].clone()).collect::<Vec<_>>()
     };
-    assert_eq!(formats(&ended.message), ["json"]);
+    assert_eq!(formats(&ended.message), ["JSON"]);
 }
 
 #[test]
 fn formats_that_cannot_be_are_usage_errors() {
     let parties = Parties::new(2);
-    let good = parties.plan("permutations", &["json"]);
+    let good = parties.plan("permutations", &["JSON"]);
     for (field, value) in
         [("formats", json!([])), ("formats", json!(["xml"])), ("withSimilarityScores", json!(true))]
     {
@@ -248,6 +248,6 @@ fn what_the_formats_need_of_memory_is_told_before_anything_is_solved() {
     let ended = job(&["score"], parties.store(), &plan);
     assert_eq!((ended.code, &ended.message["reason"]), (Some(3), &json!("OutOfMemory")), "{}", ended.log);
     assert!(ended.message["message"].as_str().unwrap().contains("spec.formats"));
-    plan["formats"] = json!(["json"]);
+    plan["formats"] = json!(["JSON"]);
     assert_eq!(job(&["score"], parties.store(), &plan).code, Some(0));
 }

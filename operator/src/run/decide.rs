@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crds::conditions::{COMPLETE, FAILED, FailedReason, PendingReason, SUSPENDED, Verdict, is_true, set};
 use crds::{
-    LinkageProject, LinkageRunStatus, PartyState, ResultStatus, RunSolving, RunStage, Solver, contribution,
+    AdditionalResult, LinkageProject, LinkageRunStatus, PartyState, ResultStatus, RunSolving, RunStage,
+    Solver, contribution,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
@@ -15,7 +16,6 @@ use super::advice;
 use super::failure;
 use super::from_run;
 use super::order;
-use super::outputs;
 use super::progress;
 use super::view::{RunView, Summary};
 use crate::pods::JobState;
@@ -73,10 +73,10 @@ pub fn decide(view: &RunView, shards: impl Fn(&LinkageProject) -> u32) -> Decisi
             format!("there is no LinkageProject {name} in this namespace; the run starts when it is there");
         return pending(view, status, RunStage::WaitingForParties, PendingReason::ProjectNotFound, message);
     };
-    if let Some(why) = key::refusal(&project.spec).or_else(|| outputs::refusal(&view.run, project)) {
-        return fail(view, status, FailedReason::InvalidInput, why);
-    }
-    if let Some(why) = Solver::refusal(&project.spec, &view.run.spec) {
+    let refusal = key::refusal(&project.spec)
+        .or_else(|| AdditionalResult::refusal(&project.spec, &view.run.spec))
+        .or_else(|| Solver::refusal(&project.spec, &view.run.spec));
+    if let Some(why) = refusal {
         return fail(view, status, FailedReason::InvalidInput, why);
     }
     if let Some((reason, message)) = missing_contribution(project) {
@@ -252,7 +252,7 @@ fn complete(view: &RunView, mut status: LinkageRunStatus, summary: &RunSummary) 
         .iter()
         .map(|result| ResultStatus {
             name: result.name.clone(),
-            format: outputs::written(result.format),
+            format: result.format,
             key: result.key.clone(),
             bytes: count(result.bytes),
             sha256: result.sha256.clone(),

@@ -69,7 +69,7 @@ pub(in crate::run) fn summary() -> RunSummary {
         solving: None,
         results: vec![ResultObject {
             name: "groups".into(),
-            format: scorer::plan::ResultFormat::Csv,
+            format: crds::ResultFormat::Csv,
             key: "runs/1/result/groups.csv".into(),
             bytes: 10,
             sha256: "ab".into(),

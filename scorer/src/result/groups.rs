@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::table::{Cell, Column, Kind, Table, TableFormat};
-use super::{Error, party};
+use super::{Error, party, table_format};
 use crate::plan::ResultFormat;
 use crate::solve::{Groups, ScoredGroup, ScoresWithin};
 
@@ -45,7 +45,7 @@ pub fn write_groups_as<W: Write + Send>(
     scores: &ScoresWithin,
     parties: &[String],
 ) -> Result<W, Error> {
-    match format.table() {
+    match table_format(format) {
         None => write_groups(&mut out, groups)?,
         Some(TableFormat::Ndjson) => {
             for (number, group) in groups.with_scores(scores).enumerate() {

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::table::{Cell, Column, Kind, Table};
-use super::{Error, Permutations};
+use super::{Error, Permutations, table_format};
 use crate::plan::ResultFormat;
 
 /// What JSON says of the ciphertexts, beside the mask: how `phe` is to read them. All exponents are 0, so the base does
@@ -45,7 +45,7 @@ impl<W: Write + Send> EncryptedMaskWriter<W> {
         permutations: &Permutations,
         party: Option<usize>,
     ) -> Result<Self, Error> {
-        let form = match (format.table(), party) {
+        let form = match (table_format(format), party) {
             (None, _) => {
                 out.write_all(b"{")?;
                 if let Some(party) = party {

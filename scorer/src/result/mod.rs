@@ -22,15 +22,13 @@ use thiserror::Error;
 use crate::plan::ResultFormat;
 use table::TableFormat;
 
-impl ResultFormat {
-    /// The kind of table that the format is; None for JSON.
-    fn table(self) -> Option<TableFormat> {
-        match self {
-            Self::Json => None,
-            Self::Csv => Some(TableFormat::Csv),
-            Self::Ndjson => Some(TableFormat::Ndjson),
-            Self::Parquet => Some(TableFormat::Parquet),
-        }
+/// The kind of table that a format is; None for JSON.
+fn table_format(format: ResultFormat) -> Option<TableFormat> {
+    match format {
+        ResultFormat::Json => None,
+        ResultFormat::Csv => Some(TableFormat::Csv),
+        ResultFormat::Ndjson => Some(TableFormat::Ndjson),
+        ResultFormat::Parquet => Some(TableFormat::Parquet),
     }
 }
 

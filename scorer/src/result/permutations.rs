@@ -6,7 +6,7 @@ use std::io::Write;
 use rand::rngs::ChaCha20Rng;
 use rand::{Rng, SeedableRng};
 
-use super::Error;
+use super::{Error, table_format};
 use crate::plan::ResultFormat;
 use crate::solve::Groups;
 
@@ -106,7 +106,7 @@ impl Permutations {
     /// # Errors
     /// Those of `out`.
     pub fn write_mask_as<W: Write + Send>(&self, mut out: W, format: ResultFormat) -> Result<W, Error> {
-        match format.table() {
+        match table_format(format) {
             None => self.write_mask(&mut out).map(|()| out),
             Some(format) => self.write_mask_table(out, format),
         }
@@ -123,7 +123,7 @@ impl Permutations {
         mut out: W,
         format: ResultFormat,
     ) -> Result<W, Error> {
-        match format.table() {
+        match table_format(format) {
             None => self.write_permutation(dataset, &mut out).map(|()| out),
             Some(format) => self.write_permutation_table(dataset, out, format),
         }

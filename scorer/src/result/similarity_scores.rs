@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::table::{Cell, Column, Kind, Table};
-use super::{Error, party};
+use super::{Error, party, table_format};
 use crate::pairs::{self, Pair};
 use crate::plan::ResultFormat;
 
@@ -34,7 +34,7 @@ impl<'p, W: Write + Send> SimilarityScoresWriter<'p, W> {
     /// # Errors
     /// Those of `out`.
     pub fn new(mut out: W, format: ResultFormat, parties: &'p [String]) -> Result<Self, Error> {
-        let form = match format.table() {
+        let form = match table_format(format) {
             None => {
                 out.write_all(b"{\"similarity_scores\":[")?;
                 Form::Json { out, first: true }

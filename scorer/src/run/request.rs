@@ -57,19 +57,12 @@ impl Request {
                 earlier.name
             );
         }
-        if let Some(why) = crds::Solver::refusal(&project.spec, &run.spec) {
+        let additional = AdditionalResult::refusal(&project.spec, &run.spec);
+        if let Some(why) = crds::Solver::refusal(&project.spec, &run.spec).or(additional) {
             bail!("{why}");
         }
         let solver = run.spec.solver.as_ref().map(solver);
         solver.map_or(Ok(()), |solver| solver.check(project.spec.parties.len()))?;
-        let with_similarity_scores =
-            run.spec.additional_results.contains(&AdditionalResult::SimilarityScores);
-        if with_similarity_scores && project.spec.result_type == crds::ResultType::Permutations {
-            bail!(
-                "spec.additionalResults asks for SimilarityScores, which would tell which records match; leave it out with \
-                 resultType Permutations"
-            );
-        }
         let mask_key = project.spec.paillier_public_key.as_ref();
         if let Some(key) = mask_key {
             PublicKey::new(&key.kty, &key.alg, &key.modulus)?;
@@ -89,8 +82,8 @@ impl Request {
                 crds::ResultType::SimilarityScores => ResultType::SimilarityScores,
                 crds::ResultType::Permutations => ResultType::Permutations,
             },
-            formats: run.spec.formats.iter().flatten().map(|&format| format_of(format)).collect(),
-            with_similarity_scores,
+            formats: run.spec.formats.iter().flatten().copied().collect(),
+            with_similarity_scores: run.spec.additional_results.contains(&AdditionalResult::SimilarityScores),
             threshold: run.spec.threshold,
             shards: run.spec.shards.and_then(|shards| u32::try_from(shards).ok()).unwrap_or(1).max(1),
             mask_key: mask_key.map(|key| key.modulus.clone()),
@@ -137,15 +130,6 @@ impl Request {
             mask_key: None,
             solver: args.merge_threshold.map(|share| Solver::greedy(Some(share), None)),
         })
-    }
-}
-
-fn format_of(format: crds::ResultFormat) -> ResultFormat {
-    match format {
-        crds::ResultFormat::Json => ResultFormat::Json,
-        crds::ResultFormat::Csv => ResultFormat::Csv,
-        crds::ResultFormat::Ndjson => ResultFormat::Ndjson,
-        crds::ResultFormat::Parquet => ResultFormat::Parquet,
     }
 }
 
