@@ -112,7 +112,7 @@ struct Costs {
 impl Costs {
     fn of(kernel: Kernel) -> Self {
         match kernel.name() {
-            "amx" => Self { word: 0.027, segment: 0.0054, candidate: 2.7 },
+            "amx" => Self { word: 0.031, segment: 0.0054, candidate: 2.7 },
             "avx512" => Self { word: 0.054, segment: 0.0054, candidate: 2.7 },
             // NEON has not been measured; it does the same steps
             "avx512bw" | "avx2" | "neon" => Self { word: 0.078, segment: 0.0065, candidate: 6.0 },
@@ -155,19 +155,19 @@ pub(crate) fn choose(
         return Ok((Plan::NotWorthPruning { candidates: 1.0 }, None));
     }
     let costs = Costs::of(kernel);
-    let is_worth_it = |segments, candidates| {
-        forced.is_some() || costs.pruned(segments, candidates) * LEAST_GAIN <= costs.dense(width)
+    let is_worth_it = |segments, candidates, gain| {
+        forced.is_some() || costs.pruned(segments, candidates) * gain <= costs.dense(width)
     };
-    // random-like encodings are told from others at once
+    // Random-like encodings are told from others at once. With more effort fewer candidates are left.
     let (segments, candidates) = learn::<48, 6>(&samples, &all, width, cutoffs, Effort::LITTLE);
-    if !is_worth_it(segments.segments, candidates) {
+    if !is_worth_it(segments.segments, candidates, 1.0) {
         return Ok((Plan::NotWorthPruning { candidates }, None));
     }
     let (boxes, (segments, candidates)) = rayon::join(
         || Segments::learn::<BOX_SEGMENTS>(&all, width, cutoffs, Effort::FULL),
         || best_segments(&samples, &all, width, cutoffs),
     );
-    if !is_worth_it(segments.segments, candidates) {
+    if !is_worth_it(segments.segments, candidates, LEAST_GAIN) {
         return Ok((Plan::NotWorthPruning { candidates }, None));
     }
     let plan = Plan::Pruned { segments: segments.segments, candidates };
