@@ -7,8 +7,8 @@ use super::scores::Candidates;
 use super::{Error, GreedyOptions, Groups, ScoresWithin};
 use crate::pairs::Pair;
 
-/// So many pairs are looked at together.
-const LOOKED_AHEAD: usize = 64;
+/// So many pairs are taken together.
+const TOGETHER: usize = 64;
 
 /// Forms groups of records, greedily by descending score, as anonlink's `greedy_solve` does.
 ///
@@ -129,20 +129,20 @@ impl GreedySolver {
         self.add_all(std::slice::from_ref(pair))
     }
 
-    /// Takes the next pairs: several times as fast as one after the other.
+    /// Takes the next pairs.
     ///
     /// # Errors
     /// As with [`GreedySolver::add`]. Nothing more is to be added then.
     pub fn add_all(&mut self, pairs: &[Pair]) -> Result<(), Error> {
-        pairs.chunks(LOOKED_AHEAD).try_for_each(|pairs| self.add_few(pairs))
+        pairs.chunks(TOGETHER).try_for_each(|pairs| self.add_few(pairs))
     }
 
-    /// What few pairs are in memory is asked for at once, so that it is waited for only once: half of the records are not in
-    /// the processor's cache.
+    /// Most pairs are of a record whose group is complete. They are left out first, without a branch, as the processor could
+    /// not guess which they are.
     fn add_few(&mut self, pairs: &[Pair]) -> Result<(), Error> {
         // All pairs within a complete group have been seen, unless a share of them sufficed.
         let are_all_kept = self.candidates.is_some() && self.merge_threshold < 1.0;
-        let mut open = [Numbered::default(); LOOKED_AHEAD];
+        let mut open = [Numbered::default(); TOGETHER];
         let mut count = 0;
         for pair in pairs {
             let (a, b) = self.check(pair)?;
@@ -153,11 +153,6 @@ impl GreedySolver {
             count += usize::from(!is_complete | are_all_kept);
         }
         let open = &open[..count];
-        let mut groups = [(0, 0); LOOKED_AHEAD];
-        for (groups, pair) in groups.iter_mut().zip(open) {
-            *groups = (self.group(pair.a), self.group(pair.b));
-        }
-        std::hint::black_box(&groups);
         open.iter().for_each(|&pair| self.take(pair));
         Ok(())
     }
