@@ -28,7 +28,7 @@ class Service:
     def __init__(self, program: str, folder: pathlib.Path) -> None:
         self.store = folder / "store"
         key = folder / "key"
-        key.write_bytes(os.urandom(32))
+        key.write_text(os.urandom(32).hex())
         self.log = folder / "api.log"
         settings = {
             "NAMESPACE": NAMESPACE, "MASTER_KEY_FILE": str(key), "STORE_URL": f"file://{self.store}",
