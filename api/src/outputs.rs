@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crds::{AdditionalResult, LinkageProject, LinkageRunSpec, ResultFormat};
+use crds::{AdditionalResult, ResultFormat};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -45,20 +45,8 @@ pub fn formats(asked: Option<Vec<Format>>) -> Result<Option<Vec<ResultFormat>>, 
 
 /// What is written beside the result, as the resource has it: a set.
 pub fn additional(asked: &[Additional]) -> Vec<AdditionalResult> {
-    let asked = asked.first();
-    asked.map(|Additional::SimilarityScores| AdditionalResult::SimilarityScores).into_iter().collect()
-}
-
-/// Refuses a run whose additional results would give away what the project keeps to itself. It would fail in the operator
-/// too; but a client learns of it at once.
-///
-/// # Errors
-/// [`Error::Invalid`].
-pub fn check(project: &LinkageProject, run: &LinkageRunSpec) -> Result<(), Error> {
-    match AdditionalResult::refusal(&project.spec, run) {
-        None => Ok(()),
-        Some(why) => Err(Error::Invalid(format!("additional_results cannot be had: {why}"))),
-    }
+    let scores = asked.contains(&Additional::SimilarityScores);
+    scores.then_some(AdditionalResult::SimilarityScores).into_iter().collect()
 }
 
 /// The formats of a run, where it names any.

@@ -8,7 +8,10 @@ use axum::Json as JsonAnswer;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use crds::{LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, RunReference, labels};
+use crds::{
+    AdditionalResult, LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, RunReference, Solver,
+    labels,
+};
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -25,7 +28,7 @@ use crate::from_run;
 use crate::outputs::{self, Additional, Format};
 use crate::projects;
 use crate::run_status::{self, RunState, RunStatus};
-use crate::solver::{self, RunSolver};
+use crate::solver::RunSolver;
 use crate::text::{self, time};
 
 /// One run of the list.
@@ -159,8 +162,7 @@ pub async fn create(
     Json(wanted): Json<NewRun>,
 ) -> Result<(StatusCode, JsonAnswer<RunDescription>), Error> {
     let run = wanted.into_resource(&project)?;
-    solver::check(&project, &run.spec)?;
-    outputs::check(&project, &run.spec)?;
+    check(&project, &run.spec)?;
     from_run::check(&app, &project, &run).await?;
     if let Some(why) = projects::rejection(&project) {
         return Err(Error::PartyRejected(why));
@@ -216,6 +218,18 @@ pub async fn status(
 
 async fn find(app: &App, project: &LinkageProject, path: &RunPath) -> Result<Arc<LinkageRun>, Error> {
     app.cluster.run(project, &path.run_id).await?.ok_or(Error::Forbidden)
+}
+
+/// Refuses a run that makes no sense for the project. It would fail in the operator too; but a client learns of it at once.
+fn check(project: &LinkageProject, run: &LinkageRunSpec) -> Result<(), Error> {
+    let refusals = [
+        ("solver", Solver::refusal(&project.spec, run)),
+        ("additional_results", AdditionalResult::refusal(&project.spec, run)),
+    ];
+    match refusals.into_iter().find_map(|(field, why)| Some((field, why?))) {
+        None => Ok(()),
+        Some((field, why)) => Err(Error::Invalid(format!("{field} cannot be used: {why}"))),
+    }
 }
 
 fn description(run: &LinkageRun) -> RunDescription {
@@ -328,7 +342,7 @@ mod tests {
         let wanted = json!({"threshold": 1, "additional_results": ["similarity_scores"]});
         let wanted: NewRun = serde_json::from_value(wanted).unwrap();
         let run = wanted.into_resource(&project).unwrap();
-        let refused = outputs::check(&project, &run.spec).unwrap_err().to_string();
+        let refused = check(&project, &run.spec).unwrap_err().to_string();
         assert!(refused.starts_with("additional_results") && refused.contains("Permutations"), "{refused}");
     }
 

@@ -1,6 +1,6 @@
 //! How a run forms groups, as clients ask for it: an addition to the contract.
 
-use crds::{LinkageProject, LinkageRunSpec, Solver, SolverAlgorithm};
+use crds::{Solver, SolverAlgorithm};
 use scorer::solve::OptimalOptions;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -40,18 +40,6 @@ pub enum Algorithm {
     Greedy,
     /// For exactly two parties: with the greatest sum of scores.
     Optimal,
-}
-
-/// Refuses a run whose solver makes no sense for the project. It would fail in the operator too; but a client learns of
-/// it at once.
-///
-/// # Errors
-/// [`Error::Invalid`].
-pub fn check(project: &LinkageProject, run: &LinkageRunSpec) -> Result<(), Error> {
-    match Solver::refusal(&project.spec, run) {
-        None => Ok(()),
-        Some(why) => Err(Error::Invalid(format!("solver cannot be used: {why}"))),
-    }
 }
 
 impl RunSolver {

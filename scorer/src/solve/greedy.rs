@@ -152,18 +152,13 @@ impl GreedySolver {
             open[count] = Numbered { a, b, score: pair.score };
             count += usize::from(!is_complete | are_all_kept);
         }
-        let open = &open[..count];
-        open.iter().for_each(|&pair| self.take(pair));
+        open[..count].iter().for_each(|&pair| self.take(pair));
         Ok(())
     }
 
     fn take(&mut self, Numbered { a, b, score }: Numbered) {
-        let is_complete = self.complete.contains(a as usize) || self.complete.contains(b as usize);
-        if self.candidates.is_some() && (!is_complete || self.merge_threshold < 1.0) {
+        if self.candidates.is_some() {
             self.keep_score(a, b, score);
-        }
-        if is_complete {
-            return;
         }
         let (a, b) = (self.group(a), self.group(b));
         if a != b {

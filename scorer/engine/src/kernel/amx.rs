@@ -12,14 +12,15 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m512i, _mm512_and_si512, _mm512_cmpge_epi32_mask, _mm512_loadu_si512, _mm512_max_epi32,
-    _mm512_rolv_epi32, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setr_epi32, _mm512_setzero_si512,
-    _mm512_slli_epi32, _mm512_sllv_epi32, _mm512_storeu_si512, _mm512_sub_epi32,
+    __m512i, _mm512_and_si512, _mm512_cmpge_epi32_mask, _mm512_max_epi32, _mm512_rolv_epi32,
+    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_slli_epi32,
+    _mm512_sllv_epi32, _mm512_sub_epi32,
 };
 use std::sync::OnceLock;
 
 use super::avx512::Avx512;
 use super::found::Found;
+use super::zmm::{load, store};
 use super::{Scratch, Tile};
 use crate::threshold::Cutoffs;
 
@@ -254,22 +255,6 @@ fn expand(low: __m512i, high: __m512i, matrix: &mut Matrix) {
         store(_mm512_and_si512(high, mask), &mut lines[1]);
         mask = _mm512_slli_epi32::<1>(mask);
     }
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-#[allow(unsafe_code)]
-fn store(register: __m512i, line: &mut Line) {
-    // SAFETY: the reference is to the 64 bytes that are written; no alignment is asked for.
-    unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast(), register) };
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-#[allow(unsafe_code)]
-fn load(line: &Line) -> __m512i {
-    // SAFETY: the reference is to the 64 bytes that are read; no alignment is asked for.
-    unsafe { _mm512_loadu_si512(line.as_ptr().cast()) }
 }
 
 /// Whether any sum of a block reaches its row's share: nearly always none does, and this is all that is asked.

@@ -6,13 +6,14 @@
 //! many (see [`Cutoffs::share`]); those are then looked at one by one.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi64_mask, _mm512_loadu_si512,
-    _mm512_popcnt_epi64, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpge_epi64_mask, _mm512_popcnt_epi64,
+    _mm512_set1_epi64, _mm512_setzero_si512,
 };
 use std::ops::Range;
 
 use super::found::Found;
 use super::popcnt::Popcnt;
+use super::zmm::{load, store};
 use super::{Hit, Scratch, Tile};
 use crate::threshold::Cutoffs;
 
@@ -203,7 +204,9 @@ impl Group<'_> {
     fn test(&self, row: usize, sum: __m512i, found: &mut Found<'_>) {
         let candidates = _mm512_cmpge_epi64_mask(sum, _mm512_set1_epi64(self.row_shares[row]));
         if candidates != 0 {
-            found.keep(row, self.number, self.starts, &store(sum), candidates);
+            let mut sums = [0; LANES];
+            store(sum, &mut sums);
+            found.keep(row, self.number, self.starts, &sums, candidates);
         }
     }
 }
@@ -214,22 +217,4 @@ impl Group<'_> {
 fn add_common(sum: __m512i, columns: __m512i, row: u64) -> __m512i {
     let common = _mm512_and_si512(columns, _mm512_set1_epi64(row.cast_signed()));
     _mm512_add_epi64(sum, _mm512_popcnt_epi64(common))
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-#[allow(unsafe_code)]
-fn load(lanes: &Lanes) -> __m512i {
-    // SAFETY: the reference is to the 64 bytes that are read; no alignment is asked for.
-    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-#[allow(unsafe_code)]
-fn store(register: __m512i) -> Lanes {
-    let mut lanes = [0; LANES];
-    // SAFETY: the array has the 64 bytes that are written; no alignment is asked for.
-    unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), register) };
-    lanes
 }

@@ -1,13 +1,14 @@
 //! Candidates by AVX-512BW: the counts of 64 records stay in registers while one record after the other is compared.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmple_epu8_mask, _mm512_loadu_si512,
-    _mm512_max_epu8, _mm512_min_epu8, _mm512_popcnt_epi64, _mm512_reduce_add_epi64, _mm512_set1_epi8,
-    _mm512_setzero_si512, _mm512_sub_epi8,
+    __m512i, _mm512_add_epi8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmple_epu8_mask, _mm512_max_epu8,
+    _mm512_min_epu8, _mm512_popcnt_epi64, _mm512_reduce_add_epi64, _mm512_set1_epi8, _mm512_setzero_si512,
+    _mm512_sub_epi8,
 };
 
 use super::Hit;
 use super::leaves::{Candidates, Instructions, Plainly, bits, most_left, score_leaves, start};
+use super::zmm::load;
 use crate::prune::{BOX_SEGMENTS, LEAF, Leaf};
 
 /// Proof that the processor has AVX-512 with BW, VL, and VPOPCNTDQ.
@@ -178,27 +179,11 @@ fn common(a: &[u64], b: &[u64]) -> u32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut sums = _mm512_setzero_si512();
     for (a, b) in a.iter().zip(b) {
-        sums = _mm512_add_epi64(sums, _mm512_popcnt_epi64(_mm512_and_si512(load_words(a), load_words(b))));
+        sums = _mm512_add_epi64(sums, _mm512_popcnt_epi64(_mm512_and_si512(load(a), load(b))));
     }
     let mut sum = _mm512_reduce_add_epi64(sums) as u32;
     for (a, b) in a_rest.iter().zip(b_rest) {
         sum += (a & b).count_ones();
     }
     sum
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-#[allow(unsafe_code)]
-fn load_words(words: &[u64; 8]) -> __m512i {
-    // SAFETY: the reference is to the 64 bytes that are read; no alignment is asked for.
-    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-#[allow(unsafe_code)]
-fn load(lanes: &[u8; LEAF]) -> __m512i {
-    // SAFETY: the reference is to the 64 bytes that are read; no alignment is asked for.
-    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
 }

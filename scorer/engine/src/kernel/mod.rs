@@ -1,8 +1,9 @@
 //! The innermost loop, behind [`Kernel::score_tile`]: compares every row of a tile with every column.
 //!
 //! [`plain`] is portable. On x86-64 it is compiled a second time for processors with POPCNT (all since 2008), which the
-//! baseline instruction set lacks, [`avx512`] is for those with AVX-512 VPOPCNTDQ, and [`amx`] multiplies matrices. [`avx2`] and [`avx512bw`] look up
-//! what has no instruction of its own before that, and so does [`neon`] on 64-bit ARM. All find the same.
+//! baseline instruction set lacks, [`avx512`] is for those with AVX-512 VPOPCNTDQ, and [`amx`] multiplies matrices.
+//! [`avx2`] and [`avx512bw`] look up what has no instruction of its own before that, and so does [`neon`] on 64-bit ARM.
+//! All find the same.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -34,6 +35,8 @@ mod plain;
 #[cfg(target_arch = "x86_64")]
 mod popcnt;
 mod room;
+#[cfg(target_arch = "x86_64")]
+mod zmm;
 
 pub use ceiling::{kernel_names, missing_kernel_names, register_ceiling};
 pub(super) use few::{FEW, Found, Records, fetch};

@@ -162,13 +162,11 @@ impl<S: PairStream> Merge<S> {
 
     /// Sees to it that there are unread pairs of a run; false at the end, and after an error.
     fn find_run(&mut self) -> Result<bool, Error> {
-        match &self.first {
-            Some(head) if !self.failed => {
-                if head.next < self.run_end {
-                    return Ok(true);
-                }
-            }
-            _ => return Ok(false),
+        if self.failed {
+            return Ok(false);
+        }
+        if self.first.as_ref().is_some_and(|head| head.next < self.run_end) {
+            return Ok(true);
         }
         let found = self.begin_run();
         self.failed = found.is_err();
