@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use super::dir::joined;
 
 /// How much is handed to the thread that writes at a time: enough that handing it over costs nothing beside writing it.
-const PIECE_BYTES: usize = 256 << 10;
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Writes a file on another thread, a piece at a time, while the next piece is filled.
 pub(super) struct FileWriter {

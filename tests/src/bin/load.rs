@@ -3,13 +3,12 @@
 //! ```text
 //! load upload ADDRESS PID json|binary MEGABYTES UPLOADS     ADDRESS/PATH and token of each upload on standard input
 //! load get    ADDRESS PID SECONDS CONNECTIONS                paths and tokens on standard input, asked for in turn
-//! load write  FILE MEGABYTES                                 what the service's store, a folder, takes of an upload
 //! ```
 //!
-//! Prints one line of JSON: bytes, requests and seconds; the processor seconds of the service (its `/proc/PID/stat`),
-//! and its peak memory (`VmHWM`, counted from the start of the load). Of `write` these are the load's own.
+//! Prints one line of JSON: bytes, requests and seconds; the processor seconds of the service, of all of it and of the
+//! threads that serve; and its peak memory (`VmHWM`, counted from the start of the load).
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -75,24 +74,8 @@ async fn main() -> anyhow::Result<()> {
             })
             .await
         }
-        ["write", file, megabytes] => {
-            let bytes = megabytes.parse::<usize>()? * 1_000_000;
-            measure("self", async move { write(Path::new(file), bytes) }).await
-        }
         _ => bail!("the head of {} tells what can be asked for", file!()),
     }
-}
-
-/// Writes a file as the service's store does, in pieces of the same size.
-fn write(file: &Path, bytes: usize) -> anyhow::Result<(u64, u64)> {
-    let piece = vec![1; 256 << 10];
-    let mut written = std::fs::File::create(file)?;
-    for _ in 0..bytes.div_ceil(piece.len()) {
-        written.write_all(&piece)?;
-    }
-    drop(written);
-    std::fs::remove_file(file)?;
-    Ok((bytes as u64, 1))
 }
 
 /// Lines of a path and a token.
@@ -109,22 +92,48 @@ fn targets() -> anyhow::Result<Vec<Target>> {
 async fn measure(pid: &str, load: impl Future<Output = anyhow::Result<(u64, u64)>>) -> anyhow::Result<()> {
     // from now on the peak counts anew
     std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
-    let (before, start) = (processor_seconds(pid)?, Instant::now());
+    let (before, start) = (ProcessorSeconds::of(pid)?, Instant::now());
     let (bytes, requests) = load.await?;
     let seconds = start.elapsed().as_secs_f64();
+    let after = ProcessorSeconds::of(pid)?;
     let measured = json!({
         "bytes": bytes, "requests": requests, "seconds": seconds,
-        "processor_seconds": processor_seconds(pid)? - before, "peak_bytes": peak_bytes(pid)?,
+        "processor_seconds": after.all - before.all, "serving_seconds": after.serving - before.serving,
+        "peak_bytes": peak_bytes(pid)?,
     });
     println!("{measured}");
     Ok(())
 }
 
-/// User and system time so far, of all threads.
-fn processor_seconds(pid: &str) -> anyhow::Result<f64> {
+/// User and system time of the service so far.
+struct ProcessorSeconds {
+    /// Of all its threads, those that have ended included.
+    all: f64,
+    /// Of its main thread and the workers that Tokio starts next, one for each core. Those that come later do what
+    /// would hold up a worker: they write to files.
+    serving: f64,
+}
+
+impl ProcessorSeconds {
+    fn of(pid: &str) -> anyhow::Result<Self> {
+        let process = Path::new("/proc").join(pid);
+        let mut threads = Vec::new();
+        for thread in std::fs::read_dir(process.join("task"))? {
+            let thread = thread?;
+            threads.push((thread.file_name().to_string_lossy().parse::<u32>()?, thread.path()));
+        }
+        threads.sort_unstable();
+        let serving = 1 + std::thread::available_parallelism()?.get();
+        let seconds = threads.iter().take(serving).map(|(_, thread)| processor_seconds(thread));
+        Ok(Self { all: processor_seconds(&process)?, serving: seconds.sum::<anyhow::Result<f64>>()? })
+    }
+}
+
+/// User and system time of a process or a thread, by its folder in `/proc`.
+fn processor_seconds(folder: &Path) -> anyhow::Result<f64> {
     /// Of `/proc`, on every architecture of today.
     const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let stat = std::fs::read_to_string(folder.join("stat"))?;
     // the second field is a name in parentheses, which may hold anything
     let fields = stat.rsplit_once(')').context("no process name")?.1;
     let field = |index: usize| fields.split_whitespace().nth(index).unwrap_or_default().parse::<f64>();
