@@ -423,10 +423,12 @@ def main():
         bench.counting = "avx512"
     version = version_of_this()
 
+    wanted = [row for row in bench.rows() if arguments.only in row[0]]
+    if not wanted:
+        sys.exit(f"no row has {arguments.only!r} in its name; there are: {', '.join(name for name, _ in bench.rows())}")
+
     lines, unmeasured, seen = [], [], []
-    for name, measure in bench.rows():
-        if arguments.only not in name:
-            continue
+    for name, measure in wanted:
         print(f"{time.monotonic() - began:5.0f} s  {name}", file=sys.stderr, flush=True)
         bench.disturbed = False
         try:
