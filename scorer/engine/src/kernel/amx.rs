@@ -25,7 +25,7 @@ use super::{Scratch, Tile};
 use crate::threshold::Cutoffs;
 
 /// Rows of a matrix register, and 32-bit numbers in each of them: as many records are side by side.
-const LINES: usize = 16;
+pub(super) const LINES: usize = 16;
 /// Rows, and columns, that are compared at a time: two registers of either make four of sums.
 const BLOCK: usize = 2 * LINES;
 /// Tiles with fewer rows or columns are not worth the larger blocks.
@@ -34,7 +34,7 @@ const LEAST: usize = if cfg!(test) { 1 } else { 2 * BLOCK };
 const UNIT: i32 = 1 << 7;
 
 /// What a row of a matrix register holds, or another register of that size.
-type Line = [i32; LINES];
+pub(super) type Line = [i32; LINES];
 
 /// What a matrix register holds: one word each of sixteen records, every bit of it as a byte.
 ///
@@ -45,7 +45,7 @@ type Line = [i32; LINES];
 /// the row is put where it counts 2^(7 - n / 2): the product is [`UNIT`].
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-struct Matrix([Line; LINES]);
+pub(super) struct Matrix(pub(super) [Line; LINES]);
 
 /// Sums of all pairs of a block.
 #[derive(Clone, Copy, Debug)]
@@ -300,7 +300,7 @@ impl Found<'_> {
 /// Lets all eight matrix registers have 16 rows of 64 bytes (Intel's manual, volume 1, "Tile configuration").
 #[inline]
 #[allow(unsafe_code)]
-fn configure() {
+pub(super) fn configure() {
     #[repr(C, align(64))]
     struct Configuration {
         palette: u8,
@@ -330,7 +330,7 @@ fn configure() {
 /// Gives the matrix registers up, so that the system need not save them any more.
 #[inline]
 #[allow(unsafe_code)]
-fn release() {
+pub(super) fn release() {
     // SAFETY: only reached by way of `Amx::detect`; no memory is touched.
     unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
 }

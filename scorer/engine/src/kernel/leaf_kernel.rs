@@ -3,7 +3,14 @@ use super::leaves::{self, Plainly};
 use super::leaves_neon::LeavesNeon;
 use super::{Hit, Kernel};
 #[cfg(target_arch = "x86_64")]
-use super::{leaves_avx2::LeavesAvx2, leaves_avx512::LeavesAvx512, leaves_popcnt::LeavesPopcnt};
+use super::{
+    leaves_amx::{Columns, LeavesAmx, Prepared},
+    leaves_avx2::LeavesAvx2,
+    leaves_avx512::LeavesAvx512,
+    leaves_popcnt::LeavesPopcnt,
+};
+#[cfg(target_arch = "x86_64")]
+use crate::prune::Bounds;
 use crate::prune::Leaf;
 
 /// How leaves are compared: by the instructions of a [`Kernel`].
@@ -16,8 +23,26 @@ pub(crate) enum LeafKernel {
     Avx2(LeavesAvx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(LeavesAvx512),
+    #[cfg(target_arch = "x86_64")]
+    Amx(LeavesAmx),
     #[cfg(target_arch = "aarch64")]
     Neon(LeavesNeon),
+}
+
+/// What a thread reuses from leaf to leaf.
+#[derive(Debug, Default)]
+pub(crate) struct LeafScratch {
+    #[cfg(target_arch = "x86_64")]
+    columns: Columns,
+}
+
+/// A leaf that others are about to be compared with.
+#[derive(Debug)]
+pub(crate) struct Against<'a> {
+    kernel: LeafKernel,
+    columns: Leaf<'a>,
+    #[cfg(target_arch = "x86_64")]
+    prepared: Option<Prepared<'a>>,
 }
 
 impl LeafKernel {
@@ -27,11 +52,13 @@ impl LeafKernel {
         {
             let popcnt = || LeavesPopcnt::detect().map(Self::Popcnt);
             let avx2 = || LeavesAvx2::detect().map(Self::Avx2).or_else(popcnt);
-            let special = match kernel.name() {
-                "portable" => None,
-                "popcnt" => popcnt(),
-                "avx512" | "amx" => LeavesAvx512::detect().map(Self::Avx512).or_else(avx2),
-                _ => avx2(),
+            let avx512 = || LeavesAvx512::detect().map(Self::Avx512).or_else(avx2);
+            let special = match kernel {
+                Kernel::Portable => None,
+                Kernel::Popcnt(_) => popcnt(),
+                Kernel::Avx512(_) => avx512(),
+                Kernel::Amx(amx) => LeavesAmx::of(amx).map(Self::Amx).or_else(avx512),
+                Kernel::Avx2(_) | Kernel::Avx512bw(_) => avx2(),
             };
             special.unwrap_or(Self::Portable)
         }
@@ -43,25 +70,45 @@ impl LeafKernel {
         }
     }
 
-    /// Appends the pairs of two leaves at or above the threshold, in any order. The cutoffs are those of the sums of
-    /// bits.
-    pub(crate) fn score_leaves(
-        self,
-        rows: Leaf<'_>,
-        columns: Leaf<'_>,
-        cutoffs: &[u32],
-        hits: &mut Vec<Hit>,
-    ) {
-        match self {
-            Self::Portable => leaves::score_leaves(rows, columns, cutoffs, Plainly, hits),
+    /// Gets a leaf ready for being compared with others.
+    pub(crate) fn against<'a>(self, columns: Leaf<'a>, scratch: &'a mut LeafScratch) -> Against<'a> {
+        #[cfg(target_arch = "x86_64")]
+        let prepared = match (self, &columns.bounds) {
+            (Self::Amx(amx), Bounds::Projected(projected)) => {
+                Some(amx.prepare(projected, &mut scratch.columns))
+            }
+            _ => None,
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = scratch;
+        Against {
+            kernel: self,
+            columns,
             #[cfg(target_arch = "x86_64")]
-            Self::Popcnt(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            prepared,
+        }
+    }
+}
+
+impl Against<'_> {
+    /// Appends the pairs of a leaf and this one at or above the threshold, in any order. The cutoffs are those of the
+    /// sums of bits.
+    pub(crate) fn score_leaf(&self, rows: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
+        let columns = self.columns;
+        match self.kernel {
+            LeafKernel::Portable => leaves::score_leaves(rows, columns, cutoffs, Plainly, hits),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            LeafKernel::Popcnt(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            LeafKernel::Avx2(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            #[cfg(target_arch = "x86_64")]
+            LeafKernel::Avx512(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            #[cfg(target_arch = "x86_64")]
+            LeafKernel::Amx(kernel) => {
+                kernel.score_leaves(rows, columns, self.prepared.as_ref(), cutoffs, hits);
+            }
             #[cfg(target_arch = "aarch64")]
-            Self::Neon(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            LeafKernel::Neon(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Written for whatever vectors the compiler may use; compiled for each instruction set.
 
 use super::Hit;
-use crate::prune::{BOX_SEGMENTS, LEAF, Leaf, Ranges};
+use crate::prune::{BOX_SEGMENTS, Bounds, Counts, LEAF, Leaf, Projected, Ranges};
 
 /// Stands for a width that is only known at run time.
 const ANY: usize = 0;
@@ -20,15 +20,37 @@ pub(super) trait Instructions: Copy {
     fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64;
 
     /// Fills in the candidates of some records of the first leaf, those whose bit is set, among some of the second.
-    /// Gives those back that have any.
+    /// Gives those back that have any. Of the slacks of no pair more is left than `most`: see [`most_left`].
     fn find(
         self,
-        rows: &Leaf<'_>,
+        rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Leaf<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
+        most: u8,
         candidates: &mut Candidates,
     ) -> u64;
+
+    /// As `find`, by projections.
+    #[inline(always)]
+    fn find_projected(
+        self,
+        rows: &Projected<'_>,
+        among_rows: u64,
+        columns: &Projected<'_>,
+        among_columns: u64,
+        candidates: &mut Candidates,
+    ) -> u64 {
+        let mut found = 0;
+        for row in bits(among_rows) {
+            for column in bits(among_columns) {
+                let reach = rows.values[row].reach(&columns.values[column]);
+                candidates[row] |= u64::from(reach) << column;
+            }
+            found |= u64::from(candidates[row] != 0) << row;
+        }
+        found
+    }
 
     /// The number of bits set in both of two encodings.
     fn common(self, a: &[u64], b: &[u64]) -> u32;
@@ -56,12 +78,21 @@ pub(super) fn score_leaves(
         return;
     }
     let mut candidates = [0; LEAF];
+    let (row_counts, column_counts) = match (&rows.bounds, &columns.bounds) {
+        (Bounds::Counts(row_counts), Bounds::Counts(column_counts)) => (row_counts, column_counts),
+        (Bounds::Projected(of_rows), Bounds::Projected(of_columns)) => {
+            let found = by.find_projected(of_rows, near_rows, of_columns, near_columns, &mut candidates);
+            return verify(&rows, &columns, found, &candidates, cutoffs, by, |hit| hits.push(hit));
+        }
+        _ => unreachable!("all leaves have the same bounds"),
+    };
+    let most = most_left(&rows, &columns);
     // each record that is broadcast costs as much as all of the others together
     if near_rows.count_ones() <= near_columns.count_ones() {
-        let found = by.find(&rows, near_rows, &columns, near_columns, &mut candidates);
+        let found = by.find(row_counts, near_rows, column_counts, near_columns, most, &mut candidates);
         verify(&rows, &columns, found, &candidates, cutoffs, by, |hit| hits.push(hit));
     } else {
-        let found = by.find(&columns, near_columns, &rows, near_rows, &mut candidates);
+        let found = by.find(column_counts, near_columns, row_counts, near_rows, most, &mut candidates);
         verify(&columns, &rows, found, &candidates, cutoffs, by, |Hit { row, column, intersection }| {
             hits.push(Hit { row: column, column: row, intersection });
         });
@@ -78,7 +109,7 @@ pub(super) fn start(ranges: &Ranges) -> u8 {
 
 /// The most that is left of the slacks of any pair, halved: see [`Instructions::near`].
 #[inline(always)]
-pub(super) fn most_left(a: &Leaf<'_>, b: &Leaf<'_>) -> u8 {
+fn most_left(a: &Leaf<'_>, b: &Leaf<'_>) -> u8 {
     // each of the halves may have been rounded up
     (a.ranges.greatest_slack + b.ranges.greatest_slack) / 2 + 1
 }
@@ -109,20 +140,20 @@ impl Instructions for Plainly {
     #[inline(always)]
     fn find(
         self,
-        rows: &Leaf<'_>,
+        rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Leaf<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
+        most: u8,
         candidates: &mut Candidates,
     ) -> u64 {
-        let most = most_left(rows, columns);
         let mut found = 0;
         for row in bits(among_rows) {
             let mut left = *columns.halves;
             for left in &mut left {
                 *left = left.wrapping_add(rows.halves[row]);
             }
-            for (columns, row_counts) in columns.counts.iter().zip(rows.counts) {
+            for (columns, row_counts) in columns.by_segment.iter().zip(rows.by_segment) {
                 let count = row_counts[row];
                 for (left, &column) in left.iter_mut().zip(columns) {
                     *left = left.wrapping_sub(column.max(count));

@@ -6,8 +6,8 @@ use std::arch::x86_64::{
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, Plainly, bits, most_left, score_leaves, start};
-use crate::prune::{BOX_SEGMENTS, LEAF, Leaf};
+use super::leaves::{Candidates, Instructions, Plainly, bits, score_leaves, start};
+use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
 
 /// The bytes of 64 records.
 type Registers = [__m256i; 2];
@@ -51,20 +51,21 @@ impl Instructions for LeavesAvx2 {
     #[allow(unsafe_code)]
     fn find(
         self,
-        rows: &Leaf<'_>,
+        rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Leaf<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
+        most: u8,
         candidates: &mut Candidates,
     ) -> u64 {
         // SAFETY: as above.
         unsafe {
-            match rows.counts.len() {
-                16 => find::<2>(rows, among_rows, columns, among_columns, candidates),
-                24 => find::<3>(rows, among_rows, columns, among_columns, candidates),
-                32 => find::<4>(rows, among_rows, columns, among_columns, candidates),
-                48 => find::<6>(rows, among_rows, columns, among_columns, candidates),
-                _ => Plainly.find(rows, among_rows, columns, among_columns, candidates),
+            match rows.by_segment.len() {
+                16 => find::<2>(rows, among_rows, columns, among_columns, most, candidates),
+                24 => find::<3>(rows, among_rows, columns, among_columns, most, candidates),
+                32 => find::<4>(rows, among_rows, columns, among_columns, most, candidates),
+                48 => find::<6>(rows, among_rows, columns, among_columns, most, candidates),
+                _ => Plainly.find(rows, among_rows, columns, among_columns, most, candidates),
             }
         }
     }
@@ -103,13 +104,13 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
 /// As [`super::leaves::Plainly`] does it, with so many eights of segments.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn find<const EIGHTS: usize>(
-    rows: &Leaf<'_>,
+    rows: &Counts<'_>,
     among_rows: u64,
-    columns: &Leaf<'_>,
+    columns: &Counts<'_>,
     among_columns: u64,
+    most: u8,
     candidates: &mut Candidates,
 ) -> u64 {
-    let most = most_left(rows, columns);
     let halves = load(columns.halves);
     let (row_counts, column_counts) = (eights::<EIGHTS>(rows), eights::<EIGHTS>(columns));
     let mut found = 0;
@@ -132,8 +133,8 @@ fn find<const EIGHTS: usize>(
 }
 
 /// The segment counts of a leaf, by eights.
-fn eights<'a, const EIGHTS: usize>(leaf: &Leaf<'a>) -> &'a [[[u8; LEAF]; 8]] {
-    &leaf.counts.as_chunks().0[..EIGHTS]
+fn eights<'a, const EIGHTS: usize>(counts: &Counts<'a>) -> &'a [[[u8; LEAF]; 8]] {
+    &counts.by_segment.as_chunks().0[..EIGHTS]
 }
 
 /// A bit for each byte that is at most so much.

@@ -7,9 +7,9 @@ use std::arch::x86_64::{
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, Plainly, bits, most_left, score_leaves, start};
+use super::leaves::{Candidates, Instructions, Plainly, bits, score_leaves, start};
 use super::zmm::load;
-use crate::prune::{BOX_SEGMENTS, LEAF, Leaf};
+use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
 
 /// Proof that the processor has AVX-512 with BW, VL, and VPOPCNTDQ.
 #[derive(Clone, Copy, Debug)]
@@ -50,20 +50,21 @@ impl Instructions for LeavesAvx512 {
     #[allow(unsafe_code)]
     fn find(
         self,
-        rows: &Leaf<'_>,
+        rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Leaf<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
+        most: u8,
         candidates: &mut Candidates,
     ) -> u64 {
         // SAFETY: as above.
         unsafe {
-            match rows.counts.len() {
-                16 => find::<2, 1>(rows, among_rows, columns, among_columns, candidates),
-                24 => find::<3, 1>(rows, among_rows, columns, among_columns, candidates),
-                32 => find::<2, 2>(rows, among_rows, columns, among_columns, candidates),
-                48 => find::<3, 2>(rows, among_rows, columns, among_columns, candidates),
-                _ => Plainly.find(rows, among_rows, columns, among_columns, candidates),
+            match rows.by_segment.len() {
+                16 => find::<2, 1>(rows, among_rows, columns, among_columns, most, candidates),
+                24 => find::<3, 1>(rows, among_rows, columns, among_columns, most, candidates),
+                32 => find::<2, 2>(rows, among_rows, columns, among_columns, most, candidates),
+                48 => find::<3, 2>(rows, among_rows, columns, among_columns, most, candidates),
+                _ => Plainly.find(rows, among_rows, columns, among_columns, most, candidates),
             }
         }
     }
@@ -100,18 +101,19 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
 /// is in memory until the next one.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
 fn find<const EIGHTS: usize, const PARTS: usize>(
-    rows: &Leaf<'_>,
+    rows: &Counts<'_>,
     among_rows: u64,
-    columns: &Leaf<'_>,
+    columns: &Counts<'_>,
     among_columns: u64,
+    most: u8,
     candidates: &mut Candidates,
 ) -> u64 {
     let mut found = 0;
-    let most = _mm512_set1_epi8(most_left(rows, columns).cast_signed());
+    let most = _mm512_set1_epi8(most.cast_signed());
     let mut lefts = [_mm512_setzero_si512(); LEAF];
     let parts = in_parts::<EIGHTS>(rows).iter().zip(in_parts::<EIGHTS>(columns));
     for (part, (row_counts, column_counts)) in parts.enumerate() {
-        let counts = Counts::load(column_counts);
+        let counts = Registers::load(column_counts);
         let halves = load(columns.halves);
         for row in bits(among_rows) {
             let left = if PARTS == 1 || part == 0 {
@@ -136,14 +138,14 @@ fn find<const EIGHTS: usize, const PARTS: usize>(
 type Eights<const EIGHTS: usize> = [[[u8; LEAF]; 8]; EIGHTS];
 
 /// The segment counts of a leaf, so many eights of segments at a time. Loops of eight are unrolled, longer ones not.
-fn in_parts<'a, const EIGHTS: usize>(leaf: &Leaf<'a>) -> &'a [Eights<EIGHTS>] {
-    leaf.counts.as_chunks().0.as_chunks().0
+fn in_parts<'a, const EIGHTS: usize>(counts: &Counts<'a>) -> &'a [Eights<EIGHTS>] {
+    counts.by_segment.as_chunks().0.as_chunks().0
 }
 
 /// The counts of 64 records, in registers.
-struct Counts<const EIGHTS: usize>([[__m512i; 8]; EIGHTS]);
+struct Registers<const EIGHTS: usize>([[__m512i; 8]; EIGHTS]);
 
-impl<const EIGHTS: usize> Counts<EIGHTS> {
+impl<const EIGHTS: usize> Registers<EIGHTS> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
     fn load(counts: &Eights<EIGHTS>) -> Self {

@@ -7,9 +7,9 @@ use std::arch::aarch64::{
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, bits, most_left, score_leaves, start};
+use super::leaves::{Candidates, Instructions, bits, score_leaves, start};
 use super::neon::Neon;
-use crate::prune::{BOX_SEGMENTS, LEAF, Leaf};
+use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
 
 /// Bytes of a register.
 const BYTES: usize = 16;
@@ -51,14 +51,15 @@ impl Instructions for LeavesNeon {
     #[allow(unsafe_code)]
     fn find(
         self,
-        rows: &Leaf<'_>,
+        rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Leaf<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
+        most: u8,
         candidates: &mut Candidates,
     ) -> u64 {
         // SAFETY: as above.
-        unsafe { find(rows, among_rows, columns, among_columns, candidates) }
+        unsafe { find(rows, among_rows, columns, among_columns, most, candidates) }
     }
 
     #[inline(always)]
@@ -96,14 +97,14 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
 /// As [`super::leaves::Plainly`] does it.
 #[target_feature(enable = "neon")]
 fn find(
-    rows: &Leaf<'_>,
+    rows: &Counts<'_>,
     among_rows: u64,
-    columns: &Leaf<'_>,
+    columns: &Counts<'_>,
     among_columns: u64,
+    most: u8,
     candidates: &mut Candidates,
 ) -> u64 {
     let mut found = 0;
-    let most = most_left(rows, columns);
     let halves = load(columns.halves);
     for row in bits(among_rows) {
         let half = vdupq_n_u8(rows.halves[row]);
@@ -111,7 +112,7 @@ fn find(
         for left in &mut lefts {
             *left = vaddq_u8(*left, half);
         }
-        for (columns, row_counts) in columns.counts.iter().zip(rows.counts) {
+        for (columns, row_counts) in columns.by_segment.iter().zip(rows.by_segment) {
             let count = vdupq_n_u8(row_counts[row]);
             for (left, column) in lefts.iter_mut().zip(load(columns)) {
                 *left = vsubq_u8(*left, vmaxq_u8(column, count));

@@ -20,6 +20,8 @@ mod found;
 mod leaf_kernel;
 mod leaves;
 #[cfg(target_arch = "x86_64")]
+mod leaves_amx;
+#[cfg(target_arch = "x86_64")]
 mod leaves_avx2;
 #[cfg(target_arch = "x86_64")]
 mod leaves_avx512;
@@ -35,13 +37,15 @@ mod plain;
 #[cfg(target_arch = "x86_64")]
 mod popcnt;
 mod room;
+mod values;
 #[cfg(target_arch = "x86_64")]
 mod zmm;
 
 pub use ceiling::{kernel_names, missing_kernel_names, register_ceiling};
 pub(super) use few::{FEW, Found, Records, fetch};
-pub(super) use leaf_kernel::LeafKernel;
+pub(super) use leaf_kernel::{LeafKernel, LeafScratch};
 pub(super) use room::room;
+pub(super) use values::{COORDINATES, Values};
 
 use super::Error;
 use super::threshold::Cutoffs;

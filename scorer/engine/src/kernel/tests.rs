@@ -3,6 +3,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
+use crate::prune::tests::Bounded::{ByProjections, BySegments};
 use crate::tests::{cases, datasets};
 use crate::{Threshold, dice};
 
@@ -75,17 +76,19 @@ proptest! {
         seed: u64,
         records in (1..=64u32, 1..=64u32),
         width in prop::sample::select(vec![1, 3, 8, 16, 31, 32]),
-        segments in prop::sample::select(vec![16, 24, 32, 48]),
+        bounds in prop::sample::select(vec![BySegments(16), BySegments(24), BySegments(32), BySegments(48), ByProjections]),
         threshold in prop::sample::select(vec![0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
     ) {
+        // directions of longer encodings take long to find without optimisation
+        let width = if matches!(bounds, ByProjections) { width.min(8) } else { width };
         let sets = datasets(seed, &[records.0, records.1], width);
         let cutoffs = Cutoffs::new(Threshold::new(threshold).unwrap(), width * 8);
-        let leaves = crate::prune::tests::leaves(&sets, width, segments, &cutoffs);
+        let leaves = crate::prune::tests::leaves(&sets, width, bounds, &cutoffs);
         let expected = expected(leaves.0.leaf(0).words, leaves.1.leaf(0).words, width, threshold);
         for kernel in Kernel::available() {
             let mut hits = Vec::new();
             let (rows, columns) = (leaves.0.leaf(0), leaves.1.leaf(0));
-            LeafKernel::of(kernel).score_leaves(rows, columns, cutoffs.as_slice(), &mut hits);
+            LeafKernel::of(kernel).against(columns, &mut LeafScratch::default()).score_leaf(rows, cutoffs.as_slice(), &mut hits);
             hits.sort();
             prop_assert_eq!(&hits, &expected, "{}", kernel.name());
         }
@@ -117,7 +120,11 @@ fn few_records_are_matched_as_by_the_definition() {
         for kernel in Kernel::available() {
             assert_eq!(found(kernel, &sets[0], &sets[1], width, 0.8), of_tiles, "{}", kernel.name());
             let mut hits = Vec::new();
-            LeafKernel::of(kernel).score_leaves(rows, columns, cutoffs.as_slice(), &mut hits);
+            LeafKernel::of(kernel).against(columns, &mut LeafScratch::default()).score_leaf(
+                rows,
+                cutoffs.as_slice(),
+                &mut hits,
+            );
             hits.sort();
             assert_eq!(hits, of_leaves, "{}", kernel.name());
         }

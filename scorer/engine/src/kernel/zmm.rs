@@ -6,6 +6,7 @@ use std::arch::x86_64::{__m512i, _mm512_loadu_si512, _mm512_storeu_si512};
 pub(super) trait Lanes {}
 
 impl Lanes for [u8; 64] {}
+impl Lanes for [i8; 64] {}
 impl Lanes for [i32; 16] {}
 impl Lanes for [i64; 8] {}
 impl Lanes for [u64; 8] {}

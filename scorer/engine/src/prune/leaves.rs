@@ -1,14 +1,17 @@
 use std::ops::Range;
 use std::{array, io};
 
-use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use super::counting::Counting;
-use super::plan::Pruning;
+use super::plan::{Bounding, Pruning};
+use super::projections::Projections;
+use super::segments::Segments;
 use super::tree;
 use crate::EncodingSource;
 use crate::chunk::Chunk;
+use crate::kernel::Values;
 use crate::threshold::Cutoffs;
 
 /// Records of a leaf: as many as there are bytes in the widest register.
@@ -78,14 +81,37 @@ pub(crate) struct Leaf<'a> {
     pub boxed: &'a [Lanes; BOX_SEGMENTS],
     /// Slack of each record.
     pub slacks: &'a Lanes,
-    /// Segment counts by which single pairs are left out: by segment, then by record.
-    pub counts: &'a [Lanes],
-    /// For each record half of its slack and those segment counts, rounded up; modulo 256.
-    pub halves: &'a Lanes,
+    /// By what single pairs are left out; of the same kind in all leaves.
+    pub bounds: Bounds<'a>,
     /// The encodings.
     pub words: &'a [u64],
     /// Bits set in each encoding; as many as there are records.
     pub ones: &'a [u32],
+}
+
+/// What tells of most single pairs of records of two leaves that they do not match.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bounds<'a> {
+    /// By the differences of segment counts.
+    Counts(Counts<'a>),
+    /// By the distances of projections.
+    Projected(Projected<'a>),
+}
+
+/// The segment counts of a leaf.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts<'a> {
+    /// By segment, then by record.
+    pub by_segment: &'a [Lanes],
+    /// For each record half of its slack and its segment counts, rounded up; modulo 256.
+    pub halves: &'a Lanes,
+}
+
+/// The projections of a leaf: see [`super::projections`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Projected<'a> {
+    /// By record.
+    pub values: &'a [Values; LEAF],
 }
 
 /// Some records of a data set, in memory, in leaves. Reused: it keeps its memory.
@@ -99,16 +125,21 @@ pub(crate) struct Leaves {
     /// Of all leaves, `segments` each.
     counts: Vec<Lanes>,
     segments: usize,
+    /// Of all leaves. None unless records are projected.
+    values: Vec<[Values; LEAF]>,
 }
 
 impl Leaves {
-    /// Bytes that a record takes: encoding and count, place, segment counts twice.
-    pub(super) fn record_bytes(encoding_bytes: usize, segments: usize) -> usize {
+    /// Bytes that a record takes: encoding and count, place, segment counts, and by what single pairs are left out.
+    pub(super) fn record_bytes(encoding_bytes: usize, bounding: &Bounding) -> usize {
         Chunk::record_bytes(encoding_bytes)
             + 4
             + (size_of::<Ranges>() + size_of::<LeafCounts>()).div_ceil(LEAF)
             + BOX_SEGMENTS
-            + segments
+            + match bounding {
+                Bounding::Counts(segments) => segments.segments,
+                Bounding::Projections(_) => size_of::<Values>(),
+            }
     }
 
     /// Holds a range of records, and nothing else.
@@ -133,14 +164,17 @@ impl Leaves {
         places.extend(unbounded);
         self.places = places;
         self.chunk.reorder(&self.places);
-        self.segments = pruning.segments.segments;
         self.fill_leaves(&boxed, cutoffs);
-        match self.segments {
-            16 => self.count::<2>(pruning),
-            24 => self.count::<3>(pruning),
-            32 => self.count::<4>(pruning),
-            48 => self.count::<6>(pruning),
-            other => unreachable!("no plan has {other} segments"),
+        self.values.clear();
+        match &pruning.bounding {
+            Bounding::Projections(projections) => self.project(projections, cutoffs),
+            Bounding::Counts(segments) => match segments.segments {
+                16 => self.count::<2>(segments),
+                24 => self.count::<3>(segments),
+                32 => self.count::<4>(segments),
+                48 => self.count::<6>(segments),
+                other => unreachable!("no plan has {other} segments"),
+            },
         }
         Ok(())
     }
@@ -164,8 +198,7 @@ impl Leaves {
             boxed: &leaf.boxed,
             ranges: &self.ranges[number],
             slacks: &leaf.slacks,
-            counts: &self.counts[number * self.segments..][..self.segments],
-            halves: &leaf.halves,
+            bounds: self.bounds(number),
             words: tile.words,
             ones: tile.counts,
         }
@@ -181,6 +214,15 @@ impl Leaves {
         self.places[leaf * LEAF + record as usize]
     }
 
+    fn bounds(&self, leaf: usize) -> Bounds<'_> {
+        if let Some(values) = self.values.get(leaf) {
+            Bounds::Projected(Projected { values })
+        } else {
+            let by_segment = &self.counts[leaf * self.segments..][..self.segments];
+            Bounds::Counts(Counts { by_segment, halves: &self.leaves[leaf].halves })
+        }
+    }
+
     fn fill_leaves(&mut self, boxed: &[[u8; BOX_SEGMENTS]], cutoffs: &Cutoffs) {
         let chunk = &self.chunk;
         self.places
@@ -190,8 +232,9 @@ impl Leaves {
             .unzip_into_vecs(&mut self.ranges, &mut self.leaves);
     }
 
-    fn count<const WORDS: usize>(&mut self, pruning: &Pruning) {
-        let counting = Counting::<WORDS>::new(&pruning.segments);
+    fn count<const WORDS: usize>(&mut self, segments: &Segments) {
+        self.segments = segments.segments;
+        let counting = Counting::<WORDS>::new(segments);
         let width = self.chunk.width();
         self.counts.clear();
         self.counts.resize(self.leaves.len() * self.segments, [0; LEAF]);
@@ -205,6 +248,18 @@ impl Leaves {
                     sum += u32::from(count);
                 }
                 leaf[0].halves[record] = (sum + u32::from(leaf[0].slacks[record])).div_ceil(2) as u8;
+            }
+        });
+    }
+
+    fn project(&mut self, projections: &Projections, cutoffs: &Cutoffs) {
+        let width = self.chunk.width();
+        self.values.resize(self.leaves.len(), [Values::NONE; LEAF]);
+        let words = self.chunk.words().par_chunks(width * LEAF);
+        self.values.par_iter_mut().zip(words).enumerate().for_each(|(leaf, (values, words))| {
+            for (record, (values, words)) in values.iter_mut().zip(words.chunks_exact(width)).enumerate() {
+                let slack = cutoffs.slack(self.chunk.count((leaf * LEAF + record) as u32));
+                *values = projections.project(words, slack);
             }
         });
     }

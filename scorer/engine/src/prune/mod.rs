@@ -17,6 +17,8 @@
 //! Records with similar counts are put side by side, 64 in a [`leaves`], whose least and greatest counts tell that
 //! most other leaves, and most records of the others, have no match in it.
 //!
+//! Where matrices are multiplied, single pairs are told apart by [`projections`] instead of the counts of single segments.
+//!
 //! Bounds by counts of parts of a Bloom filter are known from multibit trees (Kristensen et al., Algorithms for
 //! Molecular Biology 2010) and from Bachteler, Reiher and Schnell's work on them for record linkage (2013); learning
 //! the parts, turning bits round, and the byte-wise test of 64 pairs are this project's.
@@ -24,11 +26,13 @@
 mod counting;
 mod leaves;
 mod plan;
+mod principal;
+mod projections;
 mod run;
 mod segments;
 mod tree;
 
-pub(super) use leaves::{BOX_SEGMENTS, LEAF, Leaf, Ranges};
+pub(super) use leaves::{BOX_SEGMENTS, Bounds, Counts, LEAF, Leaf, Projected, Ranges};
 pub use plan::Plan;
 pub(super) use plan::{Forced, choose, forced};
 pub(super) use run::run_pruned;

@@ -2,8 +2,9 @@ use std::fmt;
 
 use super::counting::Counting;
 use super::leaves::{BOX_SEGMENTS, MAX_SLACK};
+use super::projections::Projections;
 use super::segments::{Effort, Segments};
-use crate::kernel::Kernel;
+use crate::kernel::{COORDINATES, Kernel};
 use crate::linkage::Linkage;
 use crate::threshold::Cutoffs;
 use crate::{EncodingSource, Error};
@@ -20,8 +21,10 @@ const MOST_UNBOUNDED: f64 = 0.01;
 const VERY_MANY_CANDIDATES: f64 = 0.06;
 const MANY_CANDIDATES: f64 = 0.005;
 const FEW_CANDIDATES: f64 = 0.00005;
+/// Directions are not looked for in longer encodings: it would take too long.
+const MOST_PROJECTED_WIDTH: usize = 32;
 
-/// The environment variable that decides instead of the estimate: `dense` or `pruned`.
+/// The environment variable that decides instead of the estimate: `dense`, `pruned` or `projected`.
 const VARIABLE: &str = "LINKAGE_PLAN";
 
 /// How the pairs are found. Decides about the time alone: all plans find the same.
@@ -43,12 +46,21 @@ pub enum Plan {
         /// Estimated share of the pairs that remain.
         candidates: f64,
     },
+    /// Pairs are left out whose projections are too far apart.
+    Projected {
+        /// Estimated share of the pairs that remain.
+        candidates: f64,
+    },
 }
 
 impl Plan {
-    /// One word for metrics and logs: `dense` or `pruned`.
+    /// One word for metrics and logs: `dense`, `pruned` or `projected`.
     pub fn name(self) -> &'static str {
-        if matches!(self, Self::Pruned { .. }) { "pruned" } else { "dense" }
+        match self {
+            Self::Dense | Self::NotWorthPruning { .. } => "dense",
+            Self::Pruned { .. } => "pruned",
+            Self::Projected { .. } => "projected",
+        }
     }
 }
 
@@ -58,7 +70,7 @@ impl fmt::Display for Plan {
             Self::Dense => write!(f, "dense: every pair is compared"),
             Self::NotWorthPruning { candidates } => write!(
                 f,
-                "dense: every pair is compared, as segment counts would leave {:.3} % of them to compare",
+                "dense: every pair is compared, as leaving some out would leave {:.3} % of them to compare",
                 candidates * 100.0
             ),
             Self::Pruned { segments, candidates } => write!(
@@ -66,17 +78,37 @@ impl fmt::Display for Plan {
                 "pruned: {segments} segment counts are expected to leave {:.4} % of the pairs to compare",
                 candidates * 100.0
             ),
+            Self::Projected { candidates } => write!(
+                f,
+                "projected: {COORDINATES} projections are expected to leave {:.4} % of the pairs to compare",
+                candidates * 100.0
+            ),
         }
     }
 }
 
-/// The divisions of the bits that a pruned plan uses.
+/// What has been learnt for leaving pairs out.
 #[derive(Clone, Debug)]
 pub(crate) struct Pruning {
     /// By which records are put into leaves.
     pub(super) boxes: Segments,
-    /// By which single pairs are left out.
-    pub(super) segments: Segments,
+    pub(super) bounding: Bounding,
+}
+
+/// By what single pairs are left out.
+#[derive(Clone, Debug)]
+pub(super) enum Bounding {
+    Counts(Segments),
+    Projections(Projections),
+}
+
+impl Bounding {
+    fn plan(&self, candidates: f64) -> Plan {
+        match self {
+            Self::Counts(segments) => Plan::Pruned { segments: segments.segments, candidates },
+            Self::Projections(_) => Plan::Projected { candidates },
+        }
+    }
 }
 
 /// What is asked for by the environment.
@@ -84,6 +116,7 @@ pub(crate) struct Pruning {
 pub(crate) enum Forced {
     Dense,
     Pruned,
+    Projected,
 }
 
 /// The plan that the environment asks for; None to decide by the estimate.
@@ -95,6 +128,7 @@ pub(crate) fn forced() -> Result<Option<Forced>, Error> {
         None | Some("" | "auto") => Ok(None),
         Some("dense") => Ok(Some(Forced::Dense)),
         Some("pruned") => Ok(Some(Forced::Pruned)),
+        Some("projected") => Ok(Some(Forced::Projected)),
         Some(other) => Err(Error::Plan(other.to_owned())),
     }
 }
@@ -107,17 +141,21 @@ struct Costs {
     segment: f64,
     /// For comparing a pair that remains.
     candidate: f64,
+    /// For the projections of a pair, where matrices are multiplied.
+    projected: Option<f64>,
 }
 
 impl Costs {
     fn of(kernel: Kernel) -> Self {
         match kernel.name() {
-            "amx" => Self { word: 0.031, segment: 0.0054, candidate: 2.7 },
-            "avx512" => Self { word: 0.054, segment: 0.0054, candidate: 2.7 },
+            "amx" => Self { word: 0.031, segment: 0.0054, candidate: 2.7, projected: Some(0.1) },
+            "avx512" => Self { word: 0.054, segment: 0.0054, candidate: 2.7, projected: None },
             // NEON has not been measured; it does the same steps
-            "avx512bw" | "avx2" | "neon" => Self { word: 0.078, segment: 0.0065, candidate: 6.0 },
-            "popcnt" => Self { word: 0.25, segment: 0.03, candidate: 6.0 },
-            _ => Self { word: 0.66, segment: 0.03, candidate: 12.0 },
+            "avx512bw" | "avx2" | "neon" => {
+                Self { word: 0.078, segment: 0.0065, candidate: 6.0, projected: None }
+            }
+            "popcnt" => Self { word: 0.25, segment: 0.03, candidate: 6.0, projected: None },
+            _ => Self { word: 0.66, segment: 0.03, candidate: 12.0, projected: None },
         }
     }
 
@@ -125,9 +163,13 @@ impl Costs {
         self.word * width as f64
     }
 
-    fn pruned(&self, segments: usize, candidates: f64) -> f64 {
+    fn pruned(&self, bounding: &Bounding, candidates: f64) -> f64 {
         // what the boxes of leaves leave out is not counted on
-        self.segment * (segments + BOX_SEGMENTS / 2) as f64 + self.candidate * candidates
+        let bounds = match bounding {
+            Bounding::Counts(segments) => self.segment * (segments.segments + BOX_SEGMENTS / 2) as f64,
+            Bounding::Projections(_) => self.projected.unwrap_or_default(),
+        };
+        bounds + self.candidate * candidates
     }
 }
 
@@ -155,29 +197,45 @@ pub(crate) fn choose(
         return Ok((Plan::NotWorthPruning { candidates: 1.0 }, None));
     }
     let costs = Costs::of(kernel);
-    let is_worth_it = |segments, candidates, gain| {
-        forced.is_some() || costs.pruned(segments, candidates) * gain <= costs.dense(width)
+    let is_worth_it = |bounding: &Bounding, candidates, gain| {
+        forced.is_some() || costs.pruned(bounding, candidates) * gain <= costs.dense(width)
     };
+    let by_projections = match forced {
+        Some(forced) => forced == Forced::Projected,
+        None => costs.projected.is_some(),
+    };
+    let by_projections = by_projections && width <= MOST_PROJECTED_WIDTH;
     // Random-like encodings are told from others at once. With more effort fewer candidates are left.
     let (segments, candidates) = learn::<48, 6>(&samples, &all, width, cutoffs, Effort::LITTLE);
-    if !is_worth_it(segments.segments, candidates, 1.0) {
+    if !is_worth_it(&Bounding::Counts(segments), candidates, 1.0) {
         return Ok((Plan::NotWorthPruning { candidates }, None));
     }
-    let (boxes, (segments, candidates)) = rayon::join(
+    let (boxes, (bounding, candidates)) = rayon::join(
         || Segments::learn::<BOX_SEGMENTS>(&all, width, cutoffs, Effort::FULL),
-        || best_segments(&samples, &all, width, cutoffs),
+        || best_bounding(&samples, &all, width, cutoffs, by_projections, forced.is_some()),
     );
-    if !is_worth_it(segments.segments, candidates, LEAST_GAIN) {
+    if !is_worth_it(&bounding, candidates, LEAST_GAIN) {
         return Ok((Plan::NotWorthPruning { candidates }, None));
     }
-    let plan = Plan::Pruned { segments: segments.segments, candidates };
-    Ok((plan, Some(Pruning { boxes, segments })))
+    Ok((bounding.plan(candidates), Some(Pruning { boxes, bounding })))
 }
 
-/// As few segments as are enough, and the share of the pairs that they leave.
-fn best_segments(samples: &[Vec<u64>], all: &[u64], width: usize, cutoffs: &Cutoffs) -> (Segments, f64) {
+/// As few segments as are enough, or projections where they take less time; and the share of the pairs that they leave.
+fn best_bounding(
+    samples: &[Vec<u64>],
+    all: &[u64],
+    width: usize,
+    cutoffs: &Cutoffs,
+    by_projections: bool,
+    forced: bool,
+) -> (Bounding, f64) {
     let (segments, candidates) = learn::<24, 3>(samples, all, width, cutoffs, Effort::FULL);
-    if candidates > VERY_MANY_CANDIDATES {
+    if by_projections && (forced || candidates >= FEW_CANDIDATES) {
+        let projections = Projections::learn(all, width, cutoffs);
+        let candidates = projected_candidates(samples, width, &projections, cutoffs);
+        return (Bounding::Projections(projections), candidates);
+    }
+    let (segments, candidates) = if candidates > VERY_MANY_CANDIDATES {
         learn::<48, 6>(samples, all, width, cutoffs, Effort::FULL)
     } else if candidates > MANY_CANDIDATES {
         learn::<32, 4>(samples, all, width, cutoffs, Effort::FULL)
@@ -185,7 +243,8 @@ fn best_segments(samples: &[Vec<u64>], all: &[u64], width: usize, cutoffs: &Cuto
         learn::<16, 2>(samples, all, width, cutoffs, Effort::FULL)
     } else {
         (segments, candidates)
-    }
+    };
+    (Bounding::Counts(segments), candidates)
 }
 
 fn learn<const SEGMENTS: usize, const WORDS: usize>(
@@ -252,6 +311,30 @@ fn candidates<const WORDS: usize>(
                         .sum();
                     pairs += 1;
                     left += u64::from(distance <= slack_a + slack_b);
+                }
+            }
+        }
+    }
+    left as f64 / pairs.max(1) as f64
+}
+
+/// The share of some sampled pairs that projections leave.
+fn projected_candidates(
+    samples: &[Vec<u64>],
+    width: usize,
+    projections: &Projections,
+    cutoffs: &Cutoffs,
+) -> f64 {
+    let project = |words: &[u64]| projections.project(words, slack(words, cutoffs));
+    let projected: Vec<Vec<_>> =
+        samples.iter().map(|words| words.chunks_exact(width).map(project).collect()).collect();
+    let (mut pairs, mut left) = (0u64, 0u64);
+    for (dataset, rows) in projected.iter().enumerate() {
+        for columns in &projected[dataset + 1..] {
+            for row in rows.iter().step_by(4) {
+                for column in columns {
+                    pairs += 1;
+                    left += u64::from(row.reach(column));
                 }
             }
         }

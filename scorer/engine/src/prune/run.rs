@@ -4,7 +4,7 @@ use super::leaves::{Leaves, Ranges};
 use super::plan::Pruning;
 use crate::dense::{self, Pass};
 use crate::executor::{Done, Executor};
-use crate::kernel::Hit;
+use crate::kernel::{Hit, LeafScratch};
 use crate::linkage::{Linkage, Matcher};
 use crate::threshold::score;
 use crate::{Error, work};
@@ -22,7 +22,7 @@ pub(crate) fn run_pruned(
     pruning: &Pruning,
     executor: &mut Executor<'_>,
 ) -> Result<(), Error> {
-    let record_bytes = Leaves::record_bytes(linkage.encoding_bytes(), pruning.segments.segments);
+    let record_bytes = Leaves::record_bytes(linkage.encoding_bytes(), &pruning.bounding);
     dense::for_each_pair_of_chunks(
         linkage,
         record_bytes,
@@ -46,7 +46,7 @@ fn run_leaves(
     let row_tiles = rows.len().div_ceil(TILE_LEAVES);
     let column_tiles = columns.len().div_ceil(TILE_LEAVES);
     let same = pass.is_same(first_row, first_column);
-    executor.run(row_tiles * column_tiles, |task, hits: &mut Vec<Hit>, pairs| {
+    executor.run(row_tiles * column_tiles, |task, (hits, scratch): &mut (Vec<Hit>, LeafScratch), pairs| {
         let (row_tile, column_tile) = in_bands(task, row_tiles, column_tiles);
         if same && row_tile > column_tile {
             return Ok(Done::default());
@@ -59,13 +59,16 @@ fn run_leaves(
                 continue;
             }
             let last = if same { row_leaves.end.min(column_leaf + 1) } else { row_leaves.end };
-            for row_leaf in row_leaves.start..last {
-                if rows.ranges()[row_leaf].are_far_from(other.ranges) {
-                    continue;
-                }
+            let is_near = |&row_leaf: &usize| !rows.ranges()[row_leaf].are_far_from(other.ranges);
+            let mut near = (row_leaves.start..last).filter(is_near).peekable();
+            if near.peek().is_none() {
+                continue;
+            }
+            let against = matcher.leaves.against(other, scratch);
+            for row_leaf in near {
                 let leaf = rows.leaf(row_leaf);
                 hits.clear();
-                matcher.leaves.score_leaves(leaf, other, matcher.cutoffs.as_slice(), hits);
+                against.score_leaf(leaf, matcher.cutoffs.as_slice(), hits);
                 if same && row_leaf == column_leaf {
                     hits.retain(|hit| hit.row < hit.column);
                 }

@@ -3,28 +3,41 @@
 use proptest::prelude::*;
 
 use super::leaves::{BOX_SEGMENTS, Leaves};
-use super::plan::{Forced, Pruning};
+use super::plan::{Bounding, Forced, Pruning};
+use super::projections::Projections;
 use super::segments::{Effort, Segments};
 use crate::pairs::Pair;
 use crate::tests::{as_sources, cases, datasets, encodings, expected};
 use crate::threshold::Cutoffs;
 use crate::*;
 
+/// By what single pairs are left out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bounded {
+    /// So many segments.
+    BySegments(usize),
+    ByProjections,
+}
+
 /// Two data sets in leaves.
 pub(crate) fn leaves(
     sets: &[Vec<u64>],
     width: usize,
-    segments: usize,
+    bounded: Bounded,
     cutoffs: &Cutoffs,
 ) -> (Leaves, Leaves) {
-    let learnt = match segments {
-        16 => Segments::learn::<16>(&sets.concat(), width, cutoffs, Effort::LITTLE),
-        24 => Segments::learn::<24>(&sets.concat(), width, cutoffs, Effort::LITTLE),
-        32 => Segments::learn::<32>(&sets.concat(), width, cutoffs, Effort::LITTLE),
-        _ => Segments::learn::<48>(&sets.concat(), width, cutoffs, Effort::LITTLE),
+    let all = sets.concat();
+    let bounding = match bounded {
+        Bounded::BySegments(segments) => Bounding::Counts(match segments {
+            16 => Segments::learn::<16>(&all, width, cutoffs, Effort::LITTLE),
+            24 => Segments::learn::<24>(&all, width, cutoffs, Effort::LITTLE),
+            32 => Segments::learn::<32>(&all, width, cutoffs, Effort::LITTLE),
+            _ => Segments::learn::<48>(&all, width, cutoffs, Effort::LITTLE),
+        }),
+        Bounded::ByProjections => Bounding::Projections(Projections::learn(&all, width, cutoffs)),
     };
-    let boxes = Segments::learn::<BOX_SEGMENTS>(&sets.concat(), width, cutoffs, Effort::LITTLE);
-    load(sets, width, &Pruning { boxes, segments: learnt }, cutoffs)
+    let boxes = Segments::learn::<BOX_SEGMENTS>(&all, width, cutoffs, Effort::LITTLE);
+    load(sets, width, &Pruning { boxes, bounding }, cutoffs)
 }
 
 /// Two data sets in leaves, by segments that nothing was learnt for: an interpreter would take minutes.
@@ -33,7 +46,7 @@ pub(crate) fn unlearnt_leaves(sets: &[Vec<u64>], width: usize, cutoffs: &Cutoffs
         let bits = (0..64 * width).map(|bit| Some(((bit % segments) as u8, bit % 3 == 0)));
         Segments { segments, bits: bits.collect() }
     });
-    load(sets, width, &Pruning { boxes, segments }, cutoffs)
+    load(sets, width, &Pruning { boxes, bounding: Bounding::Counts(segments) }, cutoffs)
 }
 
 fn load(sets: &[Vec<u64>], width: usize, pruning: &Pruning, cutoffs: &Cutoffs) -> (Leaves, Leaves) {
@@ -46,12 +59,18 @@ fn load(sets: &[Vec<u64>], width: usize, pruning: &Pruning, cutoffs: &Cutoffs) -
     (load(&sets[0]), load(&sets[1]))
 }
 
-fn pruned(sources: &[&dyn EncodingSource], threshold: f64, shards: u32, memory: usize) -> (u64, Vec<Pair>) {
+fn pruned(
+    sources: &[&dyn EncodingSource],
+    plan: Forced,
+    threshold: f64,
+    shards: u32,
+    memory: usize,
+) -> (u64, Vec<Pair>) {
     let (meter, mut comparisons, mut pairs) = (Meter::default(), 0, Vec::new());
     for shard in 0..shards {
         let linkage = Linkage::new(sources, Threshold::new(threshold).unwrap()).unwrap();
         let linkage = linkage.shard(Shard::new(shard, shards).unwrap()).memory(memory);
-        comparisons += linkage.run_as(Some(Forced::Pruned), &meter, &mut pairs).unwrap().comparisons;
+        comparisons += linkage.run_as(Some(plan), &meter, &mut pairs).unwrap().comparisons;
     }
     assert_eq!(meter.comparisons(), comparisons);
     pairs.sort();
@@ -72,7 +91,28 @@ proptest! {
     ) {
         let sets = encodings(datasets(seed, &records, width), width);
         prop_assert_eq!(
-            pruned(&as_sources(&sets), threshold, shards, memory),
+            pruned(&as_sources(&sets), Forced::Pruned, threshold, shards, memory),
+            expected(&sets, threshold, None)
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(8))]
+
+    // directions of longer encodings take long to find without optimisation
+    #[test]
+    fn finds_the_same_pairs_by_projections(
+        seed: u64,
+        records in prop::collection::vec(0..300u32, 2..4),
+        width in prop::sample::select(vec![1, 2, 3, 8]),
+        threshold in prop::sample::select(vec![0.3, 0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
+        shards in 1..4u32,
+        memory in prop::sample::select(vec![30_000, 1 << 22]),
+    ) {
+        let sets = encodings(datasets(seed, &records, width), width);
+        prop_assert_eq!(
+            pruned(&as_sources(&sets), Forced::Projected, threshold, shards, memory),
             expected(&sets, threshold, None)
         );
     }
