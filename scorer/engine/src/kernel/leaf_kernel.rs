@@ -1,6 +1,7 @@
 use super::leaves::{self, Plainly};
 #[cfg(target_arch = "aarch64")]
 use super::leaves_neon::LeavesNeon;
+use super::replicated::Replicated;
 use super::{Hit, Kernel};
 #[cfg(target_arch = "x86_64")]
 use super::{
@@ -32,6 +33,7 @@ pub(crate) enum LeafKernel {
 /// What a thread reuses from leaf to leaf.
 #[derive(Debug, Default)]
 pub(crate) struct LeafScratch {
+    replicated: Replicated,
     #[cfg(target_arch = "x86_64")]
     columns: Columns,
 }
@@ -41,6 +43,7 @@ pub(crate) struct LeafScratch {
 pub(crate) struct Against<'a> {
     kernel: LeafKernel,
     columns: Leaf<'a>,
+    replicated: &'a Replicated,
     #[cfg(target_arch = "x86_64")]
     prepared: Option<Prepared<'a>>,
 }
@@ -77,13 +80,24 @@ impl LeafKernel {
             (Self::Amx(amx), Bounds::Projected(projected)) => {
                 Some(amx.prepare(projected, &mut scratch.columns))
             }
+            (Self::Amx(amx), Bounds::Counts(counts)) => {
+                amx.without_matrices().replicate(counts, &mut scratch.replicated);
+                None
+            }
+            (Self::Avx512(avx512), Bounds::Counts(counts)) => {
+                avx512.replicate(counts, &mut scratch.replicated);
+                None
+            }
+            (Self::Avx2(avx2), Bounds::Counts(counts)) => {
+                avx2.replicate(counts, &mut scratch.replicated);
+                None
+            }
             _ => None,
         };
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = scratch;
         Against {
             kernel: self,
             columns,
+            replicated: &scratch.replicated,
             #[cfg(target_arch = "x86_64")]
             prepared,
         }
@@ -94,21 +108,22 @@ impl Against<'_> {
     /// Appends the pairs of a leaf and this one at or above the threshold, in any order. The cutoffs are those of the
     /// sums of bits.
     pub(crate) fn score_leaf(&self, rows: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
-        let columns = self.columns;
+        let (columns, replicated) = (self.columns, self.replicated);
         match self.kernel {
-            LeafKernel::Portable => leaves::score_leaves(rows, columns, cutoffs, Plainly, hits),
+            LeafKernel::Portable => leaves::score_leaves(rows, columns, replicated, cutoffs, Plainly, hits),
             #[cfg(target_arch = "x86_64")]
-            LeafKernel::Popcnt(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            LeafKernel::Popcnt(kernel) => kernel.score_leaves(rows, columns, replicated, cutoffs, hits),
             #[cfg(target_arch = "x86_64")]
-            LeafKernel::Avx2(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            LeafKernel::Avx2(kernel) => kernel.score_leaves(rows, columns, replicated, cutoffs, hits),
             #[cfg(target_arch = "x86_64")]
-            LeafKernel::Avx512(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            LeafKernel::Avx512(kernel) => kernel.score_leaves(rows, columns, replicated, cutoffs, hits),
             #[cfg(target_arch = "x86_64")]
-            LeafKernel::Amx(kernel) => {
-                kernel.score_leaves(rows, columns, self.prepared.as_ref(), cutoffs, hits);
-            }
+            LeafKernel::Amx(kernel) => match &self.prepared {
+                Some(prepared) => kernel.score_leaves(rows, columns, replicated, prepared, cutoffs, hits),
+                None => kernel.without_matrices().score_leaves(rows, columns, replicated, cutoffs, hits),
+            },
             #[cfg(target_arch = "aarch64")]
-            LeafKernel::Neon(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
+            LeafKernel::Neon(kernel) => kernel.score_leaves(rows, columns, replicated, cutoffs, hits),
         }
     }
 }

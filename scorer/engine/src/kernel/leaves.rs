@@ -3,6 +3,7 @@
 //! Written for whatever vectors the compiler may use; compiled for each instruction set.
 
 use super::Hit;
+use super::replicated::Replicated;
 use crate::prune::{BOX_SEGMENTS, Bounds, Counts, LEAF, Leaf, Projected, Ranges};
 
 /// Stands for a width that is only known at run time.
@@ -10,6 +11,14 @@ const ANY: usize = 0;
 
 /// For each record of one leaf the records of another one that may match it, a bit each.
 pub(super) type Candidates = [u64; LEAF];
+
+/// The counts of records that are broadcast, one after the other.
+#[derive(Clone, Copy)]
+pub(super) struct OneByOne<'a> {
+    pub(super) counts: &'a Counts<'a>,
+    /// The same; filled in where the instructions make use of it.
+    pub(super) replicated: &'a Replicated,
+}
 
 /// The steps that take most of the time.
 pub(super) trait Instructions: Copy {
@@ -19,19 +28,19 @@ pub(super) trait Instructions: Copy {
     /// slacks. All is done modulo 256: a record that is further away may look near, but none that is near looks far.
     fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64;
 
-    /// Fills in the candidates of some records of the first leaf, those whose bit is set, among some of the second.
-    /// Gives those back that have any. Of the slacks of no pair more is left than `most`: see [`most_left`].
+    /// Fills in the candidates of some columns, those whose bit is set, among some rows. Gives those back that have any.
+    /// Of the slacks of no pair more is left than `most`: see [`most_left`].
     fn find(
         self,
+        columns: OneByOne<'_>,
+        among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Counts<'_>,
-        among_columns: u64,
         most: u8,
         candidates: &mut Candidates,
     ) -> u64;
 
-    /// As `find`, by projections.
+    /// Fills in the candidates of some rows among some columns, by projections. Gives those back that have any.
     #[inline(always)]
     fn find_projected(
         self,
@@ -61,6 +70,7 @@ pub(super) trait Instructions: Copy {
 pub(super) fn score_leaves(
     rows: Leaf<'_>,
     columns: Leaf<'_>,
+    replicated: &Replicated,
     cutoffs: &[u32],
     by: impl Instructions,
     hits: &mut Vec<Hit>,
@@ -87,16 +97,11 @@ pub(super) fn score_leaves(
         _ => unreachable!("all leaves have the same bounds"),
     };
     let most = most_left(&rows, &columns);
-    // each record that is broadcast costs as much as all of the others together
-    if near_rows.count_ones() <= near_columns.count_ones() {
-        let found = by.find(row_counts, near_rows, column_counts, near_columns, most, &mut candidates);
-        verify(&rows, &columns, found, &candidates, cutoffs, by, |hit| hits.push(hit));
-    } else {
-        let found = by.find(column_counts, near_columns, row_counts, near_rows, most, &mut candidates);
-        verify(&columns, &rows, found, &candidates, cutoffs, by, |Hit { row, column, intersection }| {
-            hits.push(Hit { row: column, column: row, intersection });
-        });
-    }
+    let column_counts = OneByOne { counts: column_counts, replicated };
+    let found = by.find(column_counts, near_columns, row_counts, near_rows, most, &mut candidates);
+    verify(&columns, &rows, found, &candidates, cutoffs, by, |Hit { row, column, intersection }| {
+        hits.push(Hit { row: column, column: row, intersection });
+    });
 }
 
 /// What is left of the greatest slack of a leaf before the distances from its ranges are taken off; modulo 256. A
@@ -140,27 +145,27 @@ impl Instructions for Plainly {
     #[inline(always)]
     fn find(
         self,
+        OneByOne { counts: columns, .. }: OneByOne<'_>,
+        among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Counts<'_>,
-        among_columns: u64,
         most: u8,
         candidates: &mut Candidates,
     ) -> u64 {
         let mut found = 0;
-        for row in bits(among_rows) {
-            let mut left = *columns.halves;
+        for column in bits(among_columns) {
+            let mut left = *rows.halves;
             for left in &mut left {
-                *left = left.wrapping_add(rows.halves[row]);
+                *left = left.wrapping_add(columns.halves[column]);
             }
-            for (columns, row_counts) in columns.by_segment.iter().zip(rows.by_segment) {
-                let count = row_counts[row];
-                for (left, &column) in left.iter_mut().zip(columns) {
-                    *left = left.wrapping_sub(column.max(count));
+            for (rows, column_counts) in rows.by_segment.iter().zip(columns.by_segment) {
+                let count = column_counts[column];
+                for (left, &row) in left.iter_mut().zip(rows) {
+                    *left = left.wrapping_sub(row.max(count));
                 }
             }
-            candidates[row] = at_most(&left, most) & among_columns;
-            found |= u64::from(candidates[row] != 0) << row;
+            candidates[column] = at_most(&left, most) & among_rows;
+            found |= u64::from(candidates[column] != 0) << column;
         }
         found
     }

@@ -10,8 +10,9 @@ use std::mem::MaybeUninit;
 
 use super::Hit;
 use super::amx::{Amx, LINES, Line, Matrix, configure, release};
-use super::leaves::{Candidates, Instructions, score_leaves};
+use super::leaves::{Candidates, Instructions, OneByOne, score_leaves};
 use super::leaves_avx512::LeavesAvx512;
+use super::replicated::Replicated;
 use super::values::Values;
 use super::zmm::{load, store};
 use crate::prune::{Counts, LEAF, Leaf, Projected};
@@ -64,21 +65,24 @@ impl LeavesAmx {
         Prepared(columns, PhantomData)
     }
 
-    /// The second leaf has been prepared if its records are projected.
+    /// For leaves whose records are not projected.
+    pub(super) fn without_matrices(self) -> LeavesAvx512 {
+        self.0
+    }
+
+    /// For a second leaf that has been prepared.
     #[allow(unsafe_code)]
     pub(super) fn score_leaves(
         self,
         rows: Leaf<'_>,
         columns: Leaf<'_>,
-        prepared: Option<&Prepared<'_>>,
+        replicated: &Replicated,
+        prepared: &Prepared<'_>,
         cutoffs: &[u32],
         hits: &mut Vec<Hit>,
     ) {
-        match prepared {
-            // SAFETY: as above.
-            Some(prepared) => unsafe { score((self.0, prepared), rows, columns, cutoffs, hits) },
-            None => self.0.score_leaves(rows, columns, cutoffs, hits),
-        }
+        // SAFETY: as above.
+        unsafe { score((self.0, prepared), rows, columns, replicated, cutoffs, hits) }
     }
 }
 
@@ -93,10 +97,11 @@ fn score(
     by: (LeavesAvx512, &Prepared<'_>),
     rows: Leaf<'_>,
     columns: Leaf<'_>,
+    replicated: &Replicated,
     cutoffs: &[u32],
     hits: &mut Vec<Hit>,
 ) {
-    score_leaves(rows, columns, cutoffs, by, hits);
+    score_leaves(rows, columns, replicated, cutoffs, by, hits);
 }
 
 impl Instructions for (LeavesAvx512, &Prepared<'_>) {
@@ -108,14 +113,14 @@ impl Instructions for (LeavesAvx512, &Prepared<'_>) {
     #[inline(always)]
     fn find(
         self,
+        columns: OneByOne<'_>,
+        among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Counts<'_>,
-        among_columns: u64,
         most: u8,
         candidates: &mut Candidates,
     ) -> u64 {
-        self.0.find(rows, among_rows, columns, among_columns, most, candidates)
+        self.0.find(columns, among_columns, rows, among_rows, most, candidates)
     }
 
     #[inline(always)]

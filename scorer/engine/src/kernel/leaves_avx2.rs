@@ -2,11 +2,12 @@
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_max_epu8, _mm256_min_epu8,
-    _mm256_movemask_epi8, _mm256_set1_epi8, _mm256_sub_epi8,
+    _mm256_movemask_epi8, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_sub_epi8,
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, Plainly, bits, score_leaves, start};
+use super::leaves::{Candidates, Instructions, OneByOne, Plainly, score_leaves, start};
+use super::replicated::Replicated;
 use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
 
 /// The bytes of 64 records.
@@ -27,15 +28,22 @@ impl LeavesAvx2 {
     }
 
     #[allow(unsafe_code)]
+    pub(super) fn replicate(self, counts: &Counts<'_>, replicated: &mut Replicated) {
+        // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has the features.
+        unsafe { replicate(counts, replicated) }
+    }
+
+    #[allow(unsafe_code)]
     pub(super) fn score_leaves(
         self,
         rows: Leaf<'_>,
         columns: Leaf<'_>,
+        replicated: &Replicated,
         cutoffs: &[u32],
         hits: &mut Vec<Hit>,
     ) {
-        // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has the features.
-        unsafe { score(self, rows, columns, cutoffs, hits) }
+        // SAFETY: as above.
+        unsafe { score(self, rows, columns, replicated, cutoffs, hits) }
     }
 }
 
@@ -51,21 +59,21 @@ impl Instructions for LeavesAvx2 {
     #[allow(unsafe_code)]
     fn find(
         self,
+        columns: OneByOne<'_>,
+        among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Counts<'_>,
-        among_columns: u64,
         most: u8,
         candidates: &mut Candidates,
     ) -> u64 {
         // SAFETY: as above.
         unsafe {
             match rows.by_segment.len() {
-                16 => find::<2>(rows, among_rows, columns, among_columns, most, candidates),
-                24 => find::<3>(rows, among_rows, columns, among_columns, most, candidates),
-                32 => find::<4>(rows, among_rows, columns, among_columns, most, candidates),
-                48 => find::<6>(rows, among_rows, columns, among_columns, most, candidates),
-                _ => Plainly.find(rows, among_rows, columns, among_columns, most, candidates),
+                16 => find::<2>(columns, among_columns, rows, among_rows, most, candidates),
+                24 => find::<3>(columns, among_columns, rows, among_rows, most, candidates),
+                32 => find::<4>(columns, among_columns, rows, among_rows, most, candidates),
+                48 => find::<6>(columns, among_columns, rows, among_rows, most, candidates),
+                _ => Plainly.find(columns, among_columns, rows, among_rows, most, candidates),
             }
         }
     }
@@ -76,9 +84,21 @@ impl Instructions for LeavesAvx2 {
     }
 }
 
+#[target_feature(enable = "avx2")]
+fn replicate(counts: &Counts<'_>, replicated: &mut Replicated) {
+    replicated.fill(counts);
+}
+
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-fn score(avx2: LeavesAvx2, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
-    score_leaves(rows, columns, cutoffs, avx2, hits);
+fn score(
+    avx2: LeavesAvx2,
+    rows: Leaf<'_>,
+    columns: Leaf<'_>,
+    replicated: &Replicated,
+    cutoffs: &[u32],
+    hits: &mut Vec<Hit>,
+) {
+    score_leaves(rows, columns, replicated, cutoffs, avx2, hits);
 }
 
 /// As [`super::leaves::Plainly`] does it.
@@ -101,33 +121,45 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
     at_most(lefts, leaf.ranges.greatest_slack + other.ranges.greatest_slack)
 }
 
-/// As [`super::leaves::Plainly`] does it, with so many eights of segments.
+/// As [`super::leaves::Plainly`] does it, with so many eights of segments, and two columns at a time, for which the counts
+/// of the rows are loaded once.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn find<const EIGHTS: usize>(
+    columns: OneByOne<'_>,
+    mut among_columns: u64,
     rows: &Counts<'_>,
     among_rows: u64,
-    columns: &Counts<'_>,
-    among_columns: u64,
     most: u8,
     candidates: &mut Candidates,
 ) -> u64 {
-    let halves = load(columns.halves);
-    let (row_counts, column_counts) = (eights::<EIGHTS>(rows), eights::<EIGHTS>(columns));
+    let halves = load(rows.halves);
+    let (row_counts, column_counts) = (eights::<EIGHTS>(rows), &columns.replicated.in_parts::<8>()[..EIGHTS]);
     let mut found = 0;
-    for row in bits(among_rows) {
-        let half = broadcast(rows.halves[row]);
-        let mut lefts = [_mm256_add_epi8(halves[0], half), _mm256_add_epi8(halves[1], half)];
+    while among_columns != 0 {
+        let first = among_columns.trailing_zeros() as usize;
+        among_columns &= among_columns - 1;
+        // the last one may have to be its own companion
+        let second = if among_columns == 0 { first } else { among_columns.trailing_zeros() as usize };
+        among_columns &= among_columns.wrapping_sub(1);
+        let mut lefts = [first, second].map(|column| {
+            let half = broadcast(columns.counts.halves[column]);
+            [_mm256_add_epi8(halves[0], half), _mm256_add_epi8(halves[1], half)]
+        });
         // loops of eight are unrolled, longer ones not
         for (rows, columns) in row_counts.iter().zip(column_counts) {
-            for (row_counts, columns) in rows.iter().zip(columns) {
-                let count = broadcast(row_counts[row]);
-                let columns = load(columns);
-                lefts[0] = _mm256_sub_epi8(lefts[0], _mm256_max_epu8(columns[0], count));
-                lefts[1] = _mm256_sub_epi8(lefts[1], _mm256_max_epu8(columns[1], count));
+            for (rows, columns) in rows.iter().zip(columns) {
+                let rows = load(rows);
+                for (lefts, column) in lefts.iter_mut().zip([first, second]) {
+                    let count = _mm256_set1_epi32(columns[column]);
+                    lefts[0] = _mm256_sub_epi8(lefts[0], _mm256_max_epu8(rows[0], count));
+                    lefts[1] = _mm256_sub_epi8(lefts[1], _mm256_max_epu8(rows[1], count));
+                }
             }
         }
-        candidates[row] = at_most(lefts, most) & among_columns;
-        found |= u64::from(candidates[row] != 0) << row;
+        for (lefts, column) in lefts.into_iter().zip([first, second]) {
+            candidates[column] = at_most(lefts, most) & among_rows;
+            found |= u64::from(candidates[column] != 0) << column;
+        }
     }
     found
 }

@@ -2,12 +2,13 @@
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmple_epu8_mask, _mm512_max_epu8,
-    _mm512_min_epu8, _mm512_popcnt_epi64, _mm512_reduce_add_epi64, _mm512_set1_epi8, _mm512_setzero_si512,
-    _mm512_sub_epi8,
+    _mm512_min_epu8, _mm512_popcnt_epi64, _mm512_reduce_add_epi64, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_sub_epi8,
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, Plainly, bits, score_leaves, start};
+use super::leaves::{Candidates, Instructions, OneByOne, Plainly, bits, score_leaves, start};
+use super::replicated::Replicated;
 use super::zmm::load;
 use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
 
@@ -26,15 +27,22 @@ impl LeavesAvx512 {
     }
 
     #[allow(unsafe_code)]
+    pub(super) fn replicate(self, counts: &Counts<'_>, replicated: &mut Replicated) {
+        // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has the features.
+        unsafe { replicate(counts, replicated) }
+    }
+
+    #[allow(unsafe_code)]
     pub(super) fn score_leaves(
         self,
         rows: Leaf<'_>,
         columns: Leaf<'_>,
+        replicated: &Replicated,
         cutoffs: &[u32],
         hits: &mut Vec<Hit>,
     ) {
-        // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has the features.
-        unsafe { score(self, rows, columns, cutoffs, hits) }
+        // SAFETY: as above.
+        unsafe { score(self, rows, columns, replicated, cutoffs, hits) }
     }
 }
 
@@ -50,21 +58,21 @@ impl Instructions for LeavesAvx512 {
     #[allow(unsafe_code)]
     fn find(
         self,
+        columns: OneByOne<'_>,
+        among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Counts<'_>,
-        among_columns: u64,
         most: u8,
         candidates: &mut Candidates,
     ) -> u64 {
         // SAFETY: as above.
         unsafe {
             match rows.by_segment.len() {
-                16 => find::<2, 1>(rows, among_rows, columns, among_columns, most, candidates),
-                24 => find::<3, 1>(rows, among_rows, columns, among_columns, most, candidates),
-                32 => find::<2, 2>(rows, among_rows, columns, among_columns, most, candidates),
-                48 => find::<3, 2>(rows, among_rows, columns, among_columns, most, candidates),
-                _ => Plainly.find(rows, among_rows, columns, among_columns, most, candidates),
+                16 => find::<2, 1>(columns, among_columns, rows, among_rows, most, candidates),
+                24 => find::<3, 1>(columns, among_columns, rows, among_rows, most, candidates),
+                32 => find::<2, 2>(columns, among_columns, rows, among_rows, most, candidates),
+                48 => find::<3, 2>(columns, among_columns, rows, among_rows, most, candidates),
+                _ => Plainly.find(columns, among_columns, rows, among_rows, most, candidates),
             }
         }
     }
@@ -77,9 +85,21 @@ impl Instructions for LeavesAvx512 {
     }
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn replicate(counts: &Counts<'_>, replicated: &mut Replicated) {
+    replicated.fill(counts);
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
-fn score(find: LeavesAvx512, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
-    score_leaves(rows, columns, cutoffs, find, hits);
+fn score(
+    find: LeavesAvx512,
+    rows: Leaf<'_>,
+    columns: Leaf<'_>,
+    replicated: &Replicated,
+    cutoffs: &[u32],
+    hits: &mut Vec<Hit>,
+) {
+    score_leaves(rows, columns, replicated, cutoffs, find, hits);
 }
 
 /// See [`Instructions::near`].
@@ -101,33 +121,34 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
 /// is in memory until the next one.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
 fn find<const EIGHTS: usize, const PARTS: usize>(
+    columns: OneByOne<'_>,
+    among_columns: u64,
     rows: &Counts<'_>,
     among_rows: u64,
-    columns: &Counts<'_>,
-    among_columns: u64,
     most: u8,
     candidates: &mut Candidates,
 ) -> u64 {
     let mut found = 0;
     let most = _mm512_set1_epi8(most.cast_signed());
     let mut lefts = [_mm512_setzero_si512(); LEAF];
-    let parts = in_parts::<EIGHTS>(rows).iter().zip(in_parts::<EIGHTS>(columns));
-    for (part, (row_counts, column_counts)) in parts.enumerate() {
-        let counts = Registers::load(column_counts);
-        let halves = load(columns.halves);
-        for row in bits(among_rows) {
+    let column_counts = columns.replicated.in_parts::<8>().as_chunks::<EIGHTS>().0;
+    for (part, (row_counts, column_counts)) in in_parts::<EIGHTS>(rows).iter().zip(column_counts).enumerate()
+    {
+        let counts = Registers::load(row_counts);
+        let halves = load(rows.halves);
+        for column in bits(among_columns) {
             let left = if PARTS == 1 || part == 0 {
-                _mm512_add_epi8(halves, _mm512_set1_epi8(rows.halves[row].cast_signed()))
+                _mm512_add_epi8(halves, _mm512_set1_epi8(columns.counts.halves[column].cast_signed()))
             } else {
-                lefts[row]
+                lefts[column]
             };
-            let left = _mm512_sub_epi8(left, counts.greater(row_counts, row));
+            let left = _mm512_sub_epi8(left, counts.greater(column_counts, column));
             if PARTS == 1 || part + 1 == PARTS {
-                let among = _mm512_cmple_epu8_mask(left, most) & among_columns;
-                candidates[row] = among;
-                found |= u64::from(among != 0) << row;
+                let among = _mm512_cmple_epu8_mask(left, most) & among_rows;
+                candidates[column] = among;
+                found |= u64::from(among != 0) << column;
             } else {
-                lefts[row] = left;
+                lefts[column] = left;
             }
         }
     }
@@ -161,12 +182,12 @@ impl<const EIGHTS: usize> Registers<EIGHTS> {
     /// The sums of the greater of each count and that of one record of another leaf.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn greater(&self, rows: &Eights<EIGHTS>, row: usize) -> __m512i {
+    fn greater(&self, columns: &[[[i32; LEAF]; 8]; EIGHTS], column: usize) -> __m512i {
         // two sums, as an addition has to wait for the one before
         let mut sums = [_mm512_setzero_si512(); 2];
-        for (registers, rows) in self.0.iter().zip(rows) {
-            for (segment, (&counts, rows)) in registers.iter().zip(rows).enumerate() {
-                let greater = _mm512_max_epu8(counts, _mm512_set1_epi8(rows[row].cast_signed()));
+        for (registers, columns) in self.0.iter().zip(columns) {
+            for (segment, (&counts, columns)) in registers.iter().zip(columns).enumerate() {
+                let greater = _mm512_max_epu8(counts, _mm512_set1_epi32(columns[column]));
                 sums[segment % 2] = _mm512_add_epi8(sums[segment % 2], greater);
             }
         }

@@ -7,8 +7,9 @@ use std::arch::aarch64::{
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, bits, score_leaves, start};
+use super::leaves::{Candidates, Instructions, OneByOne, bits, score_leaves, start};
 use super::neon::Neon;
+use super::replicated::Replicated;
 use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
 
 /// Bytes of a register.
@@ -31,11 +32,12 @@ impl LeavesNeon {
         self,
         rows: Leaf<'_>,
         columns: Leaf<'_>,
+        replicated: &Replicated,
         cutoffs: &[u32],
         hits: &mut Vec<Hit>,
     ) {
         // SAFETY: a value of this type only comes from `of`, so that the processor has NEON.
-        unsafe { score(self, rows, columns, cutoffs, hits) }
+        unsafe { score(self, rows, columns, replicated, cutoffs, hits) }
     }
 }
 
@@ -51,15 +53,15 @@ impl Instructions for LeavesNeon {
     #[allow(unsafe_code)]
     fn find(
         self,
+        columns: OneByOne<'_>,
+        among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
-        columns: &Counts<'_>,
-        among_columns: u64,
         most: u8,
         candidates: &mut Candidates,
     ) -> u64 {
         // SAFETY: as above.
-        unsafe { find(rows, among_rows, columns, among_columns, most, candidates) }
+        unsafe { find(columns.counts, among_columns, rows, among_rows, most, candidates) }
     }
 
     #[inline(always)]
@@ -71,8 +73,15 @@ impl Instructions for LeavesNeon {
 }
 
 #[target_feature(enable = "neon")]
-fn score(neon: LeavesNeon, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
-    score_leaves(rows, columns, cutoffs, neon, hits);
+fn score(
+    neon: LeavesNeon,
+    rows: Leaf<'_>,
+    columns: Leaf<'_>,
+    replicated: &Replicated,
+    cutoffs: &[u32],
+    hits: &mut Vec<Hit>,
+) {
+    score_leaves(rows, columns, replicated, cutoffs, neon, hits);
 }
 
 /// As [`super::leaves::Plainly`] does it.
@@ -97,29 +106,29 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
 /// As [`super::leaves::Plainly`] does it.
 #[target_feature(enable = "neon")]
 fn find(
-    rows: &Counts<'_>,
-    among_rows: u64,
     columns: &Counts<'_>,
     among_columns: u64,
+    rows: &Counts<'_>,
+    among_rows: u64,
     most: u8,
     candidates: &mut Candidates,
 ) -> u64 {
     let mut found = 0;
-    let halves = load(columns.halves);
-    for row in bits(among_rows) {
-        let half = vdupq_n_u8(rows.halves[row]);
+    let halves = load(rows.halves);
+    for column in bits(among_columns) {
+        let half = vdupq_n_u8(columns.halves[column]);
         let mut lefts = halves;
         for left in &mut lefts {
             *left = vaddq_u8(*left, half);
         }
-        for (columns, row_counts) in columns.by_segment.iter().zip(rows.by_segment) {
-            let count = vdupq_n_u8(row_counts[row]);
-            for (left, column) in lefts.iter_mut().zip(load(columns)) {
-                *left = vsubq_u8(*left, vmaxq_u8(column, count));
+        for (rows, column_counts) in rows.by_segment.iter().zip(columns.by_segment) {
+            let count = vdupq_n_u8(column_counts[column]);
+            for (left, row) in lefts.iter_mut().zip(load(rows)) {
+                *left = vsubq_u8(*left, vmaxq_u8(row, count));
             }
         }
-        candidates[row] = at_most(lefts, most) & among_columns;
-        found |= u64::from(candidates[row] != 0) << row;
+        candidates[column] = at_most(lefts, most) & among_rows;
+        found |= u64::from(candidates[column] != 0) << column;
     }
     found
 }

@@ -36,6 +36,7 @@ mod nibbles;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod popcnt;
+mod replicated;
 mod room;
 mod values;
 #[cfg(target_arch = "x86_64")]

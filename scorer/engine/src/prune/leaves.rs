@@ -19,6 +19,8 @@ pub(crate) const LEAF: usize = 64;
 /// Segments by which records are put into leaves. More of them would tell single pairs apart better, but not leaves:
 /// each is halved fewer times.
 pub(crate) const BOX_SEGMENTS: usize = 5;
+/// The most segments by which single pairs are left out.
+pub(crate) const MOST_SEGMENTS: usize = 48;
 /// The most slack of a record, so that the sum of two fits into a byte.
 pub(crate) const MAX_SLACK: u32 = 127;
 

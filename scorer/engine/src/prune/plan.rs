@@ -11,8 +11,8 @@ use crate::{EncodingSource, Error};
 
 /// Records, of all data sets together, from which the segments are learnt and the costs estimated.
 const SAMPLE: usize = 3000;
-/// Fewer comparisons are made sooner than the segments are learnt.
-const LEAST_COMPARISONS: u64 = 1_500_000_000;
+/// What takes less time than this, in nanoseconds, is done sooner than anything is learnt.
+const LEAST_TIME: f64 = 1.3e9;
 /// Pruning has to be expected to be this much faster, as an estimate may be wrong.
 const LEAST_GAIN: f64 = 1.2;
 /// The share of the records with more slack than the bounds can take, above which they are not worth it.
@@ -183,10 +183,12 @@ pub(crate) fn choose(
     cutoffs: &Cutoffs,
     forced: Option<Forced>,
 ) -> Result<(Plan, Option<Pruning>), Error> {
-    if forced == Some(Forced::Dense) || (forced.is_none() && linkage.comparisons()? < LEAST_COMPARISONS) {
+    let width = linkage.encoding_bytes() / 8;
+    let costs = Costs::of(kernel);
+    let time = linkage.comparisons()? as f64 * costs.dense(width);
+    if forced == Some(Forced::Dense) || (forced.is_none() && time < LEAST_TIME) {
         return Ok((Plan::Dense, None));
     }
-    let width = linkage.encoding_bytes() / 8;
     let samples = sample(linkage)?;
     let all = samples.concat();
     if all.is_empty() {
@@ -196,7 +198,6 @@ pub(crate) fn choose(
     if forced.is_none() && unbounded as f64 > MOST_UNBOUNDED * (all.len() / width) as f64 {
         return Ok((Plan::NotWorthPruning { candidates: 1.0 }, None));
     }
-    let costs = Costs::of(kernel);
     let is_worth_it = |bounding: &Bounding, candidates, gain| {
         forced.is_some() || costs.pruned(bounding, candidates) * gain <= costs.dense(width)
     };
