@@ -4,7 +4,7 @@
 //! another order, and the bits of each record are counted on the way.
 
 use super::Kernel;
-use super::leaves::{Instructions, Plainly};
+use super::leaves::{Common, Plainly};
 #[cfg(target_arch = "x86_64")]
 use super::{leaves_avx512::LeavesAvx512, popcnt::Popcnt};
 use crate::threshold::Cutoffs;
@@ -138,7 +138,7 @@ fn score_few(
     rows: Records<'_>,
     columns: Records<'_>,
     cutoffs: &Cutoffs,
-    by: impl Instructions,
+    by: impl Common,
     mut found: impl FnMut(Found),
 ) {
     let (few, others, swapped) = match rows.records.len() <= FEW {
@@ -163,7 +163,7 @@ fn score_sized<const WIDTH: usize>(
     few: Records<'_>,
     others: Records<'_>,
     cutoffs: &Cutoffs,
-    by: impl Instructions,
+    by: impl Common,
     mut keep: impl FnMut(Found),
 ) {
     assert!(few.records.len() <= FEW);

@@ -1,7 +1,8 @@
+use std::marker::PhantomData;
+
 use super::leaves::{self, Plainly};
 #[cfg(target_arch = "aarch64")]
 use super::leaves_neon::LeavesNeon;
-use super::replicated::Replicated;
 use super::{Hit, Kernel};
 #[cfg(target_arch = "x86_64")]
 use super::{
@@ -9,6 +10,7 @@ use super::{
     leaves_avx2::LeavesAvx2,
     leaves_avx512::LeavesAvx512,
     leaves_popcnt::LeavesPopcnt,
+    replicated::Replicated,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::prune::Bounds;
@@ -33,6 +35,7 @@ pub(crate) enum LeafKernel {
 /// What a thread reuses from leaf to leaf.
 #[derive(Debug, Default)]
 pub(crate) struct LeafScratch {
+    #[cfg(target_arch = "x86_64")]
     replicated: Replicated,
     #[cfg(target_arch = "x86_64")]
     columns: Columns,
@@ -41,11 +44,25 @@ pub(crate) struct LeafScratch {
 /// A leaf that others are about to be compared with.
 #[derive(Debug)]
 pub(crate) struct Against<'a> {
-    kernel: LeafKernel,
     columns: Leaf<'a>,
-    replicated: &'a Replicated,
+    by: By<'a>,
+}
+
+/// A kernel, with what it has got ready.
+#[derive(Debug)]
+enum By<'a> {
+    /// Some kernels borrow nothing; a processor may know no others.
+    Portable(PhantomData<&'a ()>),
     #[cfg(target_arch = "x86_64")]
-    prepared: Option<Prepared<'a>>,
+    Popcnt(LeavesPopcnt),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(LeavesAvx2, &'a Replicated),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(LeavesAvx512, &'a Replicated),
+    #[cfg(target_arch = "x86_64")]
+    Amx(Prepared<'a>),
+    #[cfg(target_arch = "aarch64")]
+    Neon(LeavesNeon),
 }
 
 impl LeafKernel {
@@ -75,32 +92,38 @@ impl LeafKernel {
 
     /// Gets a leaf ready for being compared with others.
     pub(crate) fn against<'a>(self, columns: Leaf<'a>, scratch: &'a mut LeafScratch) -> Against<'a> {
-        #[cfg(target_arch = "x86_64")]
-        let prepared = match (self, &columns.bounds) {
-            (Self::Amx(amx), Bounds::Projected(projected)) => {
-                Some(amx.prepare(projected, &mut scratch.columns))
-            }
-            (Self::Amx(amx), Bounds::Counts(counts)) => {
-                amx.without_matrices().replicate(counts, &mut scratch.replicated);
-                None
-            }
-            (Self::Avx512(avx512), Bounds::Counts(counts)) => {
-                avx512.replicate(counts, &mut scratch.replicated);
-                None
-            }
-            (Self::Avx2(avx2), Bounds::Counts(counts)) => {
-                avx2.replicate(counts, &mut scratch.replicated);
-                None
-            }
-            _ => None,
-        };
-        Against {
-            kernel: self,
-            columns,
-            replicated: &scratch.replicated,
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = scratch;
+        let by = match self {
+            Self::Portable => By::Portable(PhantomData),
             #[cfg(target_arch = "x86_64")]
-            prepared,
+            Self::Popcnt(kernel) => By::Popcnt(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(kernel) => {
+                if let Bounds::Counts(counts) = &columns.bounds {
+                    kernel.replicate(counts, &mut scratch.replicated);
+                }
+                By::Avx2(kernel, &scratch.replicated)
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(kernel) => Self::by_avx512(kernel, &columns, scratch),
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx(kernel) => match &columns.bounds {
+                Bounds::Projected(projected) => By::Amx(kernel.prepare(projected, &mut scratch.columns)),
+                Bounds::Counts(_) => Self::by_avx512(kernel.without_matrices(), &columns, scratch),
+            },
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(kernel) => By::Neon(kernel),
+        };
+        Against { columns, by }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn by_avx512<'a>(kernel: LeavesAvx512, columns: &Leaf<'_>, scratch: &'a mut LeafScratch) -> By<'a> {
+        if let Bounds::Counts(counts) = &columns.bounds {
+            kernel.replicate(counts, &mut scratch.replicated);
         }
+        By::Avx512(kernel, &scratch.replicated)
     }
 }
 
@@ -108,22 +131,19 @@ impl Against<'_> {
     /// Appends the pairs of a leaf and this one at or above the threshold, in any order. The cutoffs are those of the
     /// sums of bits.
     pub(crate) fn score_leaf(&self, rows: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
-        let (columns, replicated) = (self.columns, self.replicated);
-        match self.kernel {
-            LeafKernel::Portable => leaves::score_leaves(rows, columns, replicated, cutoffs, Plainly, hits),
+        let columns = self.columns;
+        match &self.by {
+            By::Portable(_) => leaves::score_leaves(rows, columns, cutoffs, Plainly, hits),
             #[cfg(target_arch = "x86_64")]
-            LeafKernel::Popcnt(kernel) => kernel.score_leaves(rows, columns, replicated, cutoffs, hits),
+            By::Popcnt(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
             #[cfg(target_arch = "x86_64")]
-            LeafKernel::Avx2(kernel) => kernel.score_leaves(rows, columns, replicated, cutoffs, hits),
+            By::Avx2(kernel, replicated) => kernel.score_leaves(rows, columns, replicated, cutoffs, hits),
             #[cfg(target_arch = "x86_64")]
-            LeafKernel::Avx512(kernel) => kernel.score_leaves(rows, columns, replicated, cutoffs, hits),
+            By::Avx512(kernel, replicated) => kernel.score_leaves(rows, columns, replicated, cutoffs, hits),
             #[cfg(target_arch = "x86_64")]
-            LeafKernel::Amx(kernel) => match &self.prepared {
-                Some(prepared) => kernel.score_leaves(rows, columns, replicated, prepared, cutoffs, hits),
-                None => kernel.without_matrices().score_leaves(rows, columns, replicated, cutoffs, hits),
-            },
+            By::Amx(prepared) => prepared.score_leaves(rows, columns, cutoffs, hits),
             #[cfg(target_arch = "aarch64")]
-            LeafKernel::Neon(kernel) => kernel.score_leaves(rows, columns, replicated, cutoffs, hits),
+            By::Neon(kernel) => kernel.score_leaves(rows, columns, cutoffs, hits),
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Written for whatever vectors the compiler may use; compiled for each instruction set.
 
 use super::Hit;
-use super::replicated::Replicated;
 use crate::prune::{BOX_SEGMENTS, Bounds, Counts, LEAF, Leaf, Projected, Ranges};
 
 /// Stands for a width that is only known at run time.
@@ -12,16 +11,14 @@ const ANY: usize = 0;
 /// For each record of one leaf the records of another one that may match it, a bit each.
 pub(super) type Candidates = [u64; LEAF];
 
-/// The counts of records that are broadcast, one after the other.
-#[derive(Clone, Copy)]
-pub(super) struct OneByOne<'a> {
-    pub(super) counts: &'a Counts<'a>,
-    /// The same; filled in where the instructions make use of it.
-    pub(super) replicated: &'a Replicated,
+/// What is left to be done for candidates.
+pub(super) trait Common: Copy {
+    /// The number of bits set in both of two encodings.
+    fn common(self, a: &[u64], b: &[u64]) -> u32;
 }
 
 /// The steps that take most of the time.
-pub(super) trait Instructions: Copy {
+pub(super) trait Instructions: Common {
     /// The records of a leaf whose counts are near enough to the range of another one's, a bit each.
     ///
     /// What is left of the slacks, less the distance, is at least 0 for those, and at most the sum of the greatest
@@ -32,7 +29,7 @@ pub(super) trait Instructions: Copy {
     /// Of the slacks of no pair more is left than `most`: see [`most_left`].
     fn find(
         self,
-        columns: OneByOne<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
@@ -60,9 +57,6 @@ pub(super) trait Instructions: Copy {
         }
         found
     }
-
-    /// The number of bits set in both of two encodings.
-    fn common(self, a: &[u64], b: &[u64]) -> u32;
 }
 
 /// Appends the pairs of the leaves at or above the threshold. The cutoffs are those of the sums of bits.
@@ -70,7 +64,6 @@ pub(super) trait Instructions: Copy {
 pub(super) fn score_leaves(
     rows: Leaf<'_>,
     columns: Leaf<'_>,
-    replicated: &Replicated,
     cutoffs: &[u32],
     by: impl Instructions,
     hits: &mut Vec<Hit>,
@@ -97,7 +90,6 @@ pub(super) fn score_leaves(
         _ => unreachable!("all leaves have the same bounds"),
     };
     let most = most_left(&rows, &columns);
-    let column_counts = OneByOne { counts: column_counts, replicated };
     let found = by.find(column_counts, near_columns, row_counts, near_rows, most, &mut candidates);
     verify(&columns, &rows, found, &candidates, cutoffs, by, |Hit { row, column, intersection }| {
         hits.push(Hit { row: column, column: row, intersection });
@@ -123,6 +115,13 @@ fn most_left(a: &Leaf<'_>, b: &Leaf<'_>) -> u8 {
 #[derive(Clone, Copy)]
 pub(super) struct Plainly;
 
+impl Common for Plainly {
+    #[inline(always)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
+    }
+}
+
 impl Instructions for Plainly {
     #[inline(always)]
     fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
@@ -145,7 +144,7 @@ impl Instructions for Plainly {
     #[inline(always)]
     fn find(
         self,
-        OneByOne { counts: columns, .. }: OneByOne<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
@@ -168,11 +167,6 @@ impl Instructions for Plainly {
             found |= u64::from(candidates[column] != 0) << column;
         }
         found
-    }
-
-    #[inline(always)]
-    fn common(self, a: &[u64], b: &[u64]) -> u32 {
-        a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
     }
 }
 
@@ -216,7 +210,7 @@ fn verify(
     among_rows: u64,
     candidates: &Candidates,
     cutoffs: &[u32],
-    by: impl Instructions,
+    by: impl Common,
     hit: impl FnMut(Hit),
 ) {
     // Loops of a known length are unrolled: for the usual sizes.
@@ -235,7 +229,7 @@ fn verify_sized<const WIDTH: usize>(
     among_rows: u64,
     candidates: &Candidates,
     cutoffs: &[u32],
-    by: impl Instructions,
+    by: impl Common,
     mut hit: impl FnMut(Hit),
 ) {
     let width = if WIDTH == ANY { rows.words.len() / rows.ones.len() } else { WIDTH };

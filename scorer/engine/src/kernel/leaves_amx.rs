@@ -10,9 +10,8 @@ use std::mem::MaybeUninit;
 
 use super::Hit;
 use super::amx::{Amx, LINES, Line, Matrix, configure, release};
-use super::leaves::{Candidates, Instructions, OneByOne, score_leaves};
+use super::leaves::{Candidates, Common, Instructions, Plainly, score_leaves};
 use super::leaves_avx512::LeavesAvx512;
-use super::replicated::Replicated;
 use super::values::Values;
 use super::zmm::{load, store};
 use crate::prune::{Counts, LEAF, Leaf, Projected};
@@ -35,7 +34,11 @@ pub(crate) struct LeavesAmx(LeavesAvx512);
 
 /// The columns of a leaf as matrices, while the matrix registers are this thread's: it is not to be sent to another one.
 #[derive(Debug)]
-pub(crate) struct Prepared<'a>(&'a Columns, PhantomData<*const ()>);
+pub(crate) struct Prepared<'a> {
+    avx512: LeavesAvx512,
+    columns: &'a Columns,
+    not_send: PhantomData<*const ()>,
+}
 
 /// What a thread reuses from leaf to leaf.
 #[derive(Debug)]
@@ -62,27 +65,27 @@ impl LeavesAmx {
         // SAFETY: a value of this type only comes from `of`, so that the processor has the features.
         unsafe { columns.fill(projected) };
         configure();
-        Prepared(columns, PhantomData)
+        Prepared { avx512: self.0, columns, not_send: PhantomData }
     }
 
     /// For leaves whose records are not projected.
     pub(super) fn without_matrices(self) -> LeavesAvx512 {
         self.0
     }
+}
 
-    /// For a second leaf that has been prepared.
+impl Prepared<'_> {
+    /// Appends the pairs of a leaf and the one that has been prepared.
     #[allow(unsafe_code)]
     pub(super) fn score_leaves(
-        self,
+        &self,
         rows: Leaf<'_>,
         columns: Leaf<'_>,
-        replicated: &Replicated,
-        prepared: &Prepared<'_>,
         cutoffs: &[u32],
         hits: &mut Vec<Hit>,
     ) {
-        // SAFETY: as above.
-        unsafe { score((self.0, prepared), rows, columns, replicated, cutoffs, hits) }
+        // SAFETY: what is prepared comes from a `LeavesAmx`, so that the processor has the features.
+        unsafe { score(self, rows, columns, cutoffs, hits) }
     }
 }
 
@@ -93,34 +96,35 @@ impl Drop for Prepared<'_> {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
-fn score(
-    by: (LeavesAvx512, &Prepared<'_>),
-    rows: Leaf<'_>,
-    columns: Leaf<'_>,
-    replicated: &Replicated,
-    cutoffs: &[u32],
-    hits: &mut Vec<Hit>,
-) {
-    score_leaves(rows, columns, replicated, cutoffs, by, hits);
+fn score(prepared: &Prepared<'_>, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
+    score_leaves(rows, columns, cutoffs, prepared, hits);
 }
 
-impl Instructions for (LeavesAvx512, &Prepared<'_>) {
+impl Common for &Prepared<'_> {
+    #[inline(always)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        self.avx512.common(a, b)
+    }
+}
+
+impl Instructions for &Prepared<'_> {
     #[inline(always)]
     fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
-        self.0.near(leaf, other)
+        self.avx512.near(leaf, other)
     }
 
+    /// Never asked for: only leaves whose records are projected are prepared.
     #[inline(always)]
     fn find(
         self,
-        columns: OneByOne<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
         most: u8,
         candidates: &mut Candidates,
     ) -> u64 {
-        self.0.find(columns, among_columns, rows, among_rows, most, candidates)
+        Plainly.find(columns, among_columns, rows, among_rows, most, candidates)
     }
 
     #[inline(always)]
@@ -133,13 +137,8 @@ impl Instructions for (LeavesAvx512, &Prepared<'_>) {
         among_columns: u64,
         candidates: &mut Candidates,
     ) -> u64 {
-        // SAFETY: what is prepared comes from a `LeavesAmx`, so that the processor has the features.
-        unsafe { find(rows, among_rows, self.1.0, among_columns, candidates) }
-    }
-
-    #[inline(always)]
-    fn common(self, a: &[u64], b: &[u64]) -> u32 {
-        self.0.common(a, b)
+        // SAFETY: as above.
+        unsafe { find(rows, among_rows, self.columns, among_columns, candidates) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::arch::x86_64::{
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, OneByOne, Plainly, score_leaves, start};
+use super::leaves::{Candidates, Common, Instructions, Plainly, score_leaves, start};
 use super::replicated::Replicated;
 use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
 
@@ -47,7 +47,14 @@ impl LeavesAvx2 {
     }
 }
 
-impl Instructions for LeavesAvx2 {
+impl Common for (LeavesAvx2, &Replicated) {
+    #[inline(always)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
+    }
+}
+
+impl Instructions for (LeavesAvx2, &Replicated) {
     #[inline(always)]
     #[allow(unsafe_code)]
     fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
@@ -59,7 +66,7 @@ impl Instructions for LeavesAvx2 {
     #[allow(unsafe_code)]
     fn find(
         self,
-        columns: OneByOne<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
@@ -69,18 +76,13 @@ impl Instructions for LeavesAvx2 {
         // SAFETY: as above.
         unsafe {
             match rows.by_segment.len() {
-                16 => find::<2>(columns, among_columns, rows, among_rows, most, candidates),
-                24 => find::<3>(columns, among_columns, rows, among_rows, most, candidates),
-                32 => find::<4>(columns, among_columns, rows, among_rows, most, candidates),
-                48 => find::<6>(columns, among_columns, rows, among_rows, most, candidates),
+                16 => find::<2>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                24 => find::<3>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                32 => find::<4>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                48 => find::<6>(columns, self.1, among_columns, rows, among_rows, most, candidates),
                 _ => Plainly.find(columns, among_columns, rows, among_rows, most, candidates),
             }
         }
-    }
-
-    #[inline(always)]
-    fn common(self, a: &[u64], b: &[u64]) -> u32 {
-        a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
     }
 }
 
@@ -98,7 +100,7 @@ fn score(
     cutoffs: &[u32],
     hits: &mut Vec<Hit>,
 ) {
-    score_leaves(rows, columns, replicated, cutoffs, avx2, hits);
+    score_leaves(rows, columns, cutoffs, (avx2, replicated), hits);
 }
 
 /// As [`super::leaves::Plainly`] does it.
@@ -125,7 +127,8 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
 /// of the rows are loaded once.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn find<const EIGHTS: usize>(
-    columns: OneByOne<'_>,
+    columns: &Counts<'_>,
+    replicated: &Replicated,
     mut among_columns: u64,
     rows: &Counts<'_>,
     among_rows: u64,
@@ -133,7 +136,7 @@ fn find<const EIGHTS: usize>(
     candidates: &mut Candidates,
 ) -> u64 {
     let halves = load(rows.halves);
-    let (row_counts, column_counts) = (eights::<EIGHTS>(rows), &columns.replicated.in_parts::<8>()[..EIGHTS]);
+    let (row_counts, column_counts) = (eights::<EIGHTS>(rows), &replicated.in_parts::<8>()[..EIGHTS]);
     let mut found = 0;
     while among_columns != 0 {
         let first = among_columns.trailing_zeros() as usize;
@@ -142,7 +145,7 @@ fn find<const EIGHTS: usize>(
         let second = if among_columns == 0 { first } else { among_columns.trailing_zeros() as usize };
         among_columns &= among_columns.wrapping_sub(1);
         let mut lefts = [first, second].map(|column| {
-            let half = broadcast(columns.counts.halves[column]);
+            let half = broadcast(columns.halves[column]);
             [_mm256_add_epi8(halves[0], half), _mm256_add_epi8(halves[1], half)]
         });
         // loops of eight are unrolled, longer ones not

@@ -7,7 +7,7 @@ use std::arch::x86_64::{
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, OneByOne, Plainly, bits, score_leaves, start};
+use super::leaves::{Candidates, Common, Instructions, Plainly, bits, score_leaves, start};
 use super::replicated::Replicated;
 use super::zmm::load;
 use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
@@ -46,19 +46,43 @@ impl LeavesAvx512 {
     }
 }
 
-impl Instructions for LeavesAvx512 {
+impl LeavesAvx512 {
+    /// See [`Instructions::near`].
     #[inline(always)]
     #[allow(unsafe_code)]
-    fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
+    pub(super) fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
         // SAFETY: as above.
         unsafe { near(leaf, other) }
+    }
+}
+
+impl Common for LeavesAvx512 {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        // SAFETY: as above.
+        unsafe { common(a, b) }
+    }
+}
+
+impl Common for (LeavesAvx512, &Replicated) {
+    #[inline(always)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        self.0.common(a, b)
+    }
+}
+
+impl Instructions for (LeavesAvx512, &Replicated) {
+    #[inline(always)]
+    fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
+        self.0.near(leaf, other)
     }
 
     #[inline(always)]
     #[allow(unsafe_code)]
     fn find(
         self,
-        columns: OneByOne<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
@@ -68,20 +92,13 @@ impl Instructions for LeavesAvx512 {
         // SAFETY: as above.
         unsafe {
             match rows.by_segment.len() {
-                16 => find::<2, 1>(columns, among_columns, rows, among_rows, most, candidates),
-                24 => find::<3, 1>(columns, among_columns, rows, among_rows, most, candidates),
-                32 => find::<2, 2>(columns, among_columns, rows, among_rows, most, candidates),
-                48 => find::<3, 2>(columns, among_columns, rows, among_rows, most, candidates),
+                16 => find::<2, 1>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                24 => find::<3, 1>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                32 => find::<2, 2>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                48 => find::<3, 2>(columns, self.1, among_columns, rows, among_rows, most, candidates),
                 _ => Plainly.find(columns, among_columns, rows, among_rows, most, candidates),
             }
         }
-    }
-
-    #[inline(always)]
-    #[allow(unsafe_code)]
-    fn common(self, a: &[u64], b: &[u64]) -> u32 {
-        // SAFETY: as above.
-        unsafe { common(a, b) }
     }
 }
 
@@ -92,14 +109,14 @@ fn replicate(counts: &Counts<'_>, replicated: &mut Replicated) {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
 fn score(
-    find: LeavesAvx512,
+    avx512: LeavesAvx512,
     rows: Leaf<'_>,
     columns: Leaf<'_>,
     replicated: &Replicated,
     cutoffs: &[u32],
     hits: &mut Vec<Hit>,
 ) {
-    score_leaves(rows, columns, replicated, cutoffs, find, hits);
+    score_leaves(rows, columns, cutoffs, (avx512, replicated), hits);
 }
 
 /// See [`Instructions::near`].
@@ -121,7 +138,8 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
 /// is in memory until the next one.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
 fn find<const EIGHTS: usize, const PARTS: usize>(
-    columns: OneByOne<'_>,
+    columns: &Counts<'_>,
+    replicated: &Replicated,
     among_columns: u64,
     rows: &Counts<'_>,
     among_rows: u64,
@@ -131,14 +149,14 @@ fn find<const EIGHTS: usize, const PARTS: usize>(
     let mut found = 0;
     let most = _mm512_set1_epi8(most.cast_signed());
     let mut lefts = [_mm512_setzero_si512(); LEAF];
-    let column_counts = columns.replicated.in_parts::<8>().as_chunks::<EIGHTS>().0;
+    let column_counts = replicated.in_parts::<8>().as_chunks::<EIGHTS>().0;
     for (part, (row_counts, column_counts)) in in_parts::<EIGHTS>(rows).iter().zip(column_counts).enumerate()
     {
         let counts = Registers::load(row_counts);
         let halves = load(rows.halves);
         for column in bits(among_columns) {
             let left = if PARTS == 1 || part == 0 {
-                _mm512_add_epi8(halves, _mm512_set1_epi8(columns.counts.halves[column].cast_signed()))
+                _mm512_add_epi8(halves, _mm512_set1_epi8(columns.halves[column].cast_signed()))
             } else {
                 lefts[column]
             };

@@ -7,9 +7,8 @@ use std::arch::aarch64::{
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Instructions, OneByOne, bits, score_leaves, start};
+use super::leaves::{Candidates, Common, Instructions, bits, score_leaves, start};
 use super::neon::Neon;
-use super::replicated::Replicated;
 use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
 
 /// Bytes of a register.
@@ -32,12 +31,20 @@ impl LeavesNeon {
         self,
         rows: Leaf<'_>,
         columns: Leaf<'_>,
-        replicated: &Replicated,
         cutoffs: &[u32],
         hits: &mut Vec<Hit>,
     ) {
         // SAFETY: a value of this type only comes from `of`, so that the processor has NEON.
-        unsafe { score(self, rows, columns, replicated, cutoffs, hits) }
+        unsafe { score(self, rows, columns, cutoffs, hits) }
+    }
+}
+
+impl Common for LeavesNeon {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn common(self, a: &[u64], b: &[u64]) -> u32 {
+        // SAFETY: as above.
+        unsafe { common(a, b) }
     }
 }
 
@@ -53,7 +60,7 @@ impl Instructions for LeavesNeon {
     #[allow(unsafe_code)]
     fn find(
         self,
-        columns: OneByOne<'_>,
+        columns: &Counts<'_>,
         among_columns: u64,
         rows: &Counts<'_>,
         among_rows: u64,
@@ -61,27 +68,13 @@ impl Instructions for LeavesNeon {
         candidates: &mut Candidates,
     ) -> u64 {
         // SAFETY: as above.
-        unsafe { find(columns.counts, among_columns, rows, among_rows, most, candidates) }
-    }
-
-    #[inline(always)]
-    #[allow(unsafe_code)]
-    fn common(self, a: &[u64], b: &[u64]) -> u32 {
-        // SAFETY: as above.
-        unsafe { common(a, b) }
+        unsafe { find(columns, among_columns, rows, among_rows, most, candidates) }
     }
 }
 
 #[target_feature(enable = "neon")]
-fn score(
-    neon: LeavesNeon,
-    rows: Leaf<'_>,
-    columns: Leaf<'_>,
-    replicated: &Replicated,
-    cutoffs: &[u32],
-    hits: &mut Vec<Hit>,
-) {
-    score_leaves(rows, columns, replicated, cutoffs, neon, hits);
+fn score(neon: LeavesNeon, rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
+    score_leaves(rows, columns, cutoffs, neon, hits);
 }
 
 /// As [`super::leaves::Plainly`] does it.

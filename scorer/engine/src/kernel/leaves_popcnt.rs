@@ -2,7 +2,6 @@
 
 use super::Hit;
 use super::leaves::{Plainly, score_leaves};
-use super::replicated::Replicated;
 use crate::prune::Leaf;
 
 /// Proof that the processor has POPCNT.
@@ -20,22 +19,15 @@ impl LeavesPopcnt {
         self,
         rows: Leaf<'_>,
         columns: Leaf<'_>,
-        replicated: &Replicated,
         cutoffs: &[u32],
         hits: &mut Vec<Hit>,
     ) {
         // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has the feature.
-        unsafe { with_popcnt(rows, columns, replicated, cutoffs, hits) }
+        unsafe { with_popcnt(rows, columns, cutoffs, hits) }
     }
 }
 
 #[target_feature(enable = "popcnt")]
-fn with_popcnt(
-    rows: Leaf<'_>,
-    columns: Leaf<'_>,
-    replicated: &Replicated,
-    cutoffs: &[u32],
-    hits: &mut Vec<Hit>,
-) {
-    score_leaves(rows, columns, replicated, cutoffs, Plainly, hits);
+fn with_popcnt(rows: Leaf<'_>, columns: Leaf<'_>, cutoffs: &[u32], hits: &mut Vec<Hit>) {
+    score_leaves(rows, columns, cutoffs, Plainly, hits);
 }

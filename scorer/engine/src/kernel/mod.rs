@@ -36,6 +36,7 @@ mod nibbles;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod popcnt;
+#[cfg(target_arch = "x86_64")]
 mod replicated;
 mod room;
 mod values;

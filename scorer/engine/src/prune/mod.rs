@@ -32,7 +32,9 @@ mod run;
 mod segments;
 mod tree;
 
-pub(super) use leaves::{BOX_SEGMENTS, Bounds, Counts, LEAF, Leaf, MOST_SEGMENTS, Projected, Ranges};
+#[cfg(target_arch = "x86_64")]
+pub(super) use leaves::MOST_SEGMENTS;
+pub(super) use leaves::{BOX_SEGMENTS, Bounds, Counts, LEAF, Leaf, Projected, Ranges};
 pub use plan::Plan;
 pub(super) use plan::{Forced, choose, forced};
 pub(super) use run::run_pruned;

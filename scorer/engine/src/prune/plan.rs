@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::counting::Counting;
-use super::leaves::{BOX_SEGMENTS, MAX_SLACK};
+use super::leaves::{BOX_SEGMENTS, MAX_SLACK, MOST_SEGMENTS};
 use super::projections::Projections;
 use super::segments::{Effort, Segments};
 use crate::kernel::{COORDINATES, Kernel};
@@ -207,7 +207,7 @@ pub(crate) fn choose(
     };
     let by_projections = by_projections && width <= MOST_PROJECTED_WIDTH;
     // Random-like encodings are told from others at once. With more effort fewer candidates are left.
-    let (segments, candidates) = learn::<48, 6>(&samples, &all, width, cutoffs, Effort::LITTLE);
+    let (segments, candidates) = learn::<MOST_SEGMENTS, 6>(&samples, &all, width, cutoffs, Effort::LITTLE);
     if !is_worth_it(&Bounding::Counts(segments), candidates, 1.0) {
         return Ok((Plan::NotWorthPruning { candidates }, None));
     }
@@ -237,7 +237,7 @@ fn best_bounding(
         return (Bounding::Projections(projections), candidates);
     }
     let (segments, candidates) = if candidates > VERY_MANY_CANDIDATES {
-        learn::<48, 6>(samples, all, width, cutoffs, Effort::FULL)
+        learn::<MOST_SEGMENTS, 6>(samples, all, width, cutoffs, Effort::FULL)
     } else if candidates > MANY_CANDIDATES {
         learn::<32, 4>(samples, all, width, cutoffs, Effort::FULL)
     } else if candidates < FEW_CANDIDATES {
