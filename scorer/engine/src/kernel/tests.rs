@@ -76,7 +76,9 @@ proptest! {
         seed: u64,
         records in (1..=64u32, 1..=64u32),
         width in prop::sample::select(vec![1, 3, 8, 16, 31, 32]),
-        bounds in prop::sample::select(vec![BySegments(16), BySegments(24), BySegments(32), BySegments(48), ByProjections]),
+        bounds in prop::sample::select(vec![
+            BySegments(16), BySegments(24), BySegments(32), BySegments(48), ByProjections,
+        ]),
         threshold in prop::sample::select(vec![0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
     ) {
         // directions of longer encodings take long to find without optimisation
@@ -88,7 +90,9 @@ proptest! {
         for kernel in Kernel::available() {
             let mut hits = Vec::new();
             let (rows, columns) = (leaves.0.leaf(0), leaves.1.leaf(0));
-            LeafKernel::of(kernel).against(columns, &mut LeafScratch::default()).score_leaf(rows, cutoffs.as_slice(), &mut hits);
+            LeafKernel::of(kernel)
+                .against(columns, &mut LeafScratch::default())
+                .score_leaf(rows, cutoffs.as_slice(), &mut hits);
             hits.sort();
             prop_assert_eq!(&hits, &expected, "{}", kernel.name());
         }

@@ -10,8 +10,8 @@ pub(crate) const COORDINATES: usize = BYTES - 2 * DIGITS;
 /// What a record's projections come to: coordinates, and a bar. See [`crate::prune`].
 ///
 /// The bar is written in four digits, followed by their weights. With another record's, whose digits and weights have
-/// changed places, the products of all bytes then add up to the scalar product of the coordinates, less both bars. That
-/// takes eight coordinates, and adding and comparing numbers after the multiplication.
+/// changed places, the products of all bytes then add up to the scalar product of the coordinates, less both bars: the
+/// sign of a sum tells all. That is worth the eight bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Values(pub(super) [i8; BYTES]);

@@ -299,24 +299,11 @@ fn candidates<const WORDS: usize>(
             words.chunks_exact(width).map(|words| (counting.count(words), slack(words, cutoffs))).collect()
         })
         .collect();
-    let (mut pairs, mut left) = (0u64, 0u64);
-    for (dataset, rows) in counted.iter().enumerate() {
-        for columns in &counted[dataset + 1..] {
-            for (a, slack_a) in rows {
-                for (b, slack_b) in columns {
-                    let distance: u32 = a
-                        .as_flattened()
-                        .iter()
-                        .zip(b.as_flattened())
-                        .map(|(a, b)| u32::from(a.abs_diff(*b)))
-                        .sum();
-                    pairs += 1;
-                    left += u64::from(distance <= slack_a + slack_b);
-                }
-            }
-        }
-    }
-    left as f64 / pairs.max(1) as f64
+    share_left(&counted, 1, |(a, slack_a), (b, slack_b)| {
+        let counts = a.as_flattened().iter().zip(b.as_flattened());
+        let distance: u32 = counts.map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+        distance <= slack_a + slack_b
+    })
 }
 
 /// The share of some sampled pairs that projections leave.
@@ -329,14 +316,18 @@ fn projected_candidates(
     let project = |words: &[u64]| projections.project(words, slack(words, cutoffs));
     let projected: Vec<Vec<_>> =
         samples.iter().map(|words| words.chunks_exact(width).map(project).collect()).collect();
+    // a product takes longer than the differences of a few counts
+    share_left(&projected, 4, |a, b| a.reach(b))
+}
+
+/// The share of the pairs of different data sets that are left, of every so many records with all of the others.
+fn share_left<T>(datasets: &[Vec<T>], every: usize, is_left: impl Fn(&T, &T) -> bool) -> f64 {
     let (mut pairs, mut left) = (0u64, 0u64);
-    for (dataset, rows) in projected.iter().enumerate() {
-        for columns in &projected[dataset + 1..] {
-            for row in rows.iter().step_by(4) {
-                for column in columns {
-                    pairs += 1;
-                    left += u64::from(row.reach(column));
-                }
+    for (dataset, rows) in datasets.iter().enumerate() {
+        for columns in &datasets[dataset + 1..] {
+            for row in rows.iter().step_by(every) {
+                pairs += columns.len() as u64;
+                left += columns.iter().filter(|column| is_left(row, column)).count() as u64;
             }
         }
     }
