@@ -2,19 +2,25 @@
 //!
 //! Written for whatever vectors the compiler may use; compiled for each instruction set.
 
+use std::mem::MaybeUninit;
+
 use super::Hit;
-use crate::prune::{BOX_SEGMENTS, Bounds, Counts, LEAF, Leaf, Projected, Ranges};
+use super::candidates::Candidates;
+use crate::prune::{BOX_SEGMENTS, Bounds, Counts, FinerCounts, LEAF, Leaf, Projected, Ranges};
 
 /// Stands for a width that is only known at run time.
 const ANY: usize = 0;
-
-/// For each record of one leaf the records of another one that may match it, a bit each.
-pub(super) type Candidates = [u64; LEAF];
 
 /// What is left to be done for candidates.
 pub(super) trait Common: Copy {
     /// The number of bits set in both of two encodings.
     fn common(self, a: &[u64], b: &[u64]) -> u32;
+
+    /// The sum of the differences of the finer segment counts of two records.
+    #[inline(always)]
+    fn finer_distance(self, a: &FinerCounts, b: &FinerCounts) -> u32 {
+        a.0.iter().zip(&b.0).map(|(a, b)| u32::from(a.abs_diff(*b))).sum()
+    }
 }
 
 /// The steps that take most of the time.
@@ -25,8 +31,8 @@ pub(super) trait Instructions: Common {
     /// slacks. All is done modulo 256: a record that is further away may look near, but none that is near looks far.
     fn near(self, leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64;
 
-    /// Fills in the candidates of some columns, those whose bit is set, among some rows. Gives those back that have any.
-    /// Of the slacks of no pair more is left than `most`: see [`most_left`].
+    /// Adds the candidates of some columns, those whose bit is set, among some rows. Of the slacks of no pair more is
+    /// left than `most`: see [`most_left`].
     fn find(
         self,
         columns: &Counts<'_>,
@@ -35,9 +41,9 @@ pub(super) trait Instructions: Common {
         among_rows: u64,
         most: u8,
         candidates: &mut Candidates,
-    ) -> u64;
+    );
 
-    /// Fills in the candidates of some rows among some columns, by projections. Gives those back that have any.
+    /// Adds the candidates of some rows among some columns, by projections.
     #[inline(always)]
     fn find_projected(
         self,
@@ -46,16 +52,11 @@ pub(super) trait Instructions: Common {
         columns: &Projected<'_>,
         among_columns: u64,
         candidates: &mut Candidates,
-    ) -> u64 {
-        let mut found = 0;
+    ) {
         for row in bits(among_rows) {
-            for column in bits(among_columns) {
-                let reach = rows.values[row].reach(&columns.values[column]);
-                candidates[row] |= u64::from(reach) << column;
-            }
-            found |= u64::from(candidates[row] != 0) << row;
+            let reached = |&column: &usize| rows.values[row].reach(&columns.values[column]);
+            candidates.add(row, bits(among_columns).filter(reached).fold(0, |set, column| set | 1 << column));
         }
-        found
     }
 }
 
@@ -68,9 +69,10 @@ pub(super) fn score_leaves(
     by: impl Instructions,
     hits: &mut Vec<Hit>,
 ) {
+    let mut candidates = Candidates::new();
     if !(rows.ranges.bounded && columns.ranges.bounded) {
-        let all = [of(columns.ones.len()); LEAF];
-        return verify(&rows, &columns, of(rows.ones.len()), &all, cutoffs, by, |hit| hits.push(hit));
+        (0..rows.ones.len()).for_each(|row| candidates.add(row, of(columns.ones.len())));
+        return verify(&rows, &columns, &candidates, None, cutoffs, by, |hit| hits.push(hit));
     }
     let near_rows = by.near(&rows, &columns) & of(rows.ones.len());
     if near_rows == 0 {
@@ -80,18 +82,18 @@ pub(super) fn score_leaves(
     if near_columns == 0 {
         return;
     }
-    let mut candidates = [0; LEAF];
     let (row_counts, column_counts) = match (&rows.bounds, &columns.bounds) {
         (Bounds::Counts(row_counts), Bounds::Counts(column_counts)) => (row_counts, column_counts),
         (Bounds::Projected(of_rows), Bounds::Projected(of_columns)) => {
-            let found = by.find_projected(of_rows, near_rows, of_columns, near_columns, &mut candidates);
-            return verify(&rows, &columns, found, &candidates, cutoffs, by, |hit| hits.push(hit));
+            by.find_projected(of_rows, near_rows, of_columns, near_columns, &mut candidates);
+            return verify(&rows, &columns, &candidates, None, cutoffs, by, |hit| hits.push(hit));
         }
         _ => unreachable!("all leaves have the same bounds"),
     };
     let most = most_left(&rows, &columns);
-    let found = by.find(column_counts, near_columns, row_counts, near_rows, most, &mut candidates);
-    verify(&columns, &rows, found, &candidates, cutoffs, by, |Hit { row, column, intersection }| {
+    by.find(column_counts, near_columns, row_counts, near_rows, most, &mut candidates);
+    let finer = column_counts.finer.zip(row_counts.finer);
+    verify(&columns, &rows, &candidates, finer, cutoffs, by, |Hit { row, column, intersection }| {
         hits.push(Hit { row: column, column: row, intersection });
     });
 }
@@ -150,8 +152,7 @@ impl Instructions for Plainly {
         among_rows: u64,
         most: u8,
         candidates: &mut Candidates,
-    ) -> u64 {
-        let mut found = 0;
+    ) {
         for column in bits(among_columns) {
             let mut left = *rows.halves;
             for left in &mut left {
@@ -163,10 +164,8 @@ impl Instructions for Plainly {
                     *left = left.wrapping_sub(row.max(count));
                 }
             }
-            candidates[column] = at_most(&left, most) & among_rows;
-            found |= u64::from(candidates[column] != 0) << column;
+            candidates.add(column, at_most(&left, most) & among_rows);
         }
-        found
     }
 }
 
@@ -203,44 +202,71 @@ fn of(records: usize) -> u64 {
     if records == 0 { 0 } else { u64::MAX >> (LEAF - records) }
 }
 
+/// The finer segment counts of two leaves.
+type Finer<'a> = (&'a [FinerCounts; LEAF], &'a [FinerCounts; LEAF]);
+
+/// Compares candidates; first their finer counts, if there are any.
 #[inline(always)]
+#[allow(unsafe_code)]
 fn verify(
     rows: &Leaf<'_>,
     columns: &Leaf<'_>,
-    among_rows: u64,
     candidates: &Candidates,
-    cutoffs: &[u32],
-    by: impl Common,
-    hit: impl FnMut(Hit),
-) {
-    // Loops of a known length are unrolled: for the usual sizes.
-    match rows.words.len() / rows.ones.len() {
-        8 => verify_sized::<8>(rows, columns, among_rows, candidates, cutoffs, by, hit),
-        16 => verify_sized::<16>(rows, columns, among_rows, candidates, cutoffs, by, hit),
-        32 => verify_sized::<32>(rows, columns, among_rows, candidates, cutoffs, by, hit),
-        _ => verify_sized::<ANY>(rows, columns, among_rows, candidates, cutoffs, by, hit),
-    }
-}
-
-#[inline(always)]
-fn verify_sized<const WIDTH: usize>(
-    rows: &Leaf<'_>,
-    columns: &Leaf<'_>,
-    among_rows: u64,
-    candidates: &Candidates,
+    finer: Option<Finer<'_>>,
     cutoffs: &[u32],
     by: impl Common,
     mut hit: impl FnMut(Hit),
 ) {
+    let Some(finer) = finer else {
+        return compare(rows, columns, candidates.pairs(), cutoffs, by, &mut hit);
+    };
+    let mut left = [const { MaybeUninit::uninit() }; LEAF * LEAF];
+    let mut len = 0;
+    for (row, column) in candidates.pairs() {
+        let distance = by.finer_distance(&finer.0[row % LEAF], &finer.1[column % LEAF]);
+        let slacks = u32::from(rows.slacks[row % LEAF]) + u32::from(columns.slacks[column % LEAF]);
+        left[len % (LEAF * LEAF)].write((row as u8, column as u8));
+        len += usize::from(distance <= slacks);
+    }
+    // SAFETY: so many have been written.
+    let left = unsafe { left[..len].assume_init_ref() };
+    let left = left.iter().map(|&(row, column): &(u8, u8)| (usize::from(row), usize::from(column)));
+    compare(rows, columns, left, cutoffs, by, &mut hit);
+}
+
+#[inline(always)]
+fn compare(
+    rows: &Leaf<'_>,
+    columns: &Leaf<'_>,
+    pairs: impl Iterator<Item = (usize, usize)>,
+    cutoffs: &[u32],
+    by: impl Common,
+    hit: &mut impl FnMut(Hit),
+) {
+    // Loops of a known length are unrolled: for the usual sizes.
+    match rows.words.len() / rows.ones.len() {
+        8 => compare_sized::<8>(rows, columns, pairs, cutoffs, by, hit),
+        16 => compare_sized::<16>(rows, columns, pairs, cutoffs, by, hit),
+        32 => compare_sized::<32>(rows, columns, pairs, cutoffs, by, hit),
+        _ => compare_sized::<ANY>(rows, columns, pairs, cutoffs, by, hit),
+    }
+}
+
+#[inline(always)]
+fn compare_sized<const WIDTH: usize>(
+    rows: &Leaf<'_>,
+    columns: &Leaf<'_>,
+    pairs: impl Iterator<Item = (usize, usize)>,
+    cutoffs: &[u32],
+    by: impl Common,
+    hit: &mut impl FnMut(Hit),
+) {
     let width = if WIDTH == ANY { rows.words.len() / rows.ones.len() } else { WIDTH };
-    for row in bits(among_rows) {
-        let row_words = &rows.words[row * width..][..width];
-        let cutoffs = &cutoffs[rows.ones[row] as usize..];
-        for column in bits(candidates[row]) {
-            let intersection = by.common(row_words, &columns.words[column * width..][..width]);
-            if intersection >= cutoffs[columns.ones[column] as usize] {
-                hit(Hit { row: row as u32, column: column as u32, intersection });
-            }
+    for (row, column) in pairs {
+        let words = &columns.words[column * width..][..width];
+        let intersection = by.common(&rows.words[row * width..][..width], words);
+        if intersection >= cutoffs[(rows.ones[row] + columns.ones[column]) as usize] {
+            hit(Hit { row: row as u32, column: column as u32, intersection });
         }
     }
 }

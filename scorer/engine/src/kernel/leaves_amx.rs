@@ -10,7 +10,8 @@ use std::mem::MaybeUninit;
 
 use super::Hit;
 use super::amx::{Amx, LINES, Line, Matrix, configure, release};
-use super::leaves::{Candidates, Common, Instructions, Plainly, score_leaves};
+use super::candidates::Candidates;
+use super::leaves::{Common, Instructions, Plainly, bits, score_leaves};
 use super::leaves_avx512::LeavesAvx512;
 use super::values::Values;
 use super::zmm::{load, store};
@@ -123,7 +124,7 @@ impl Instructions for &Prepared<'_> {
         among_rows: u64,
         most: u8,
         candidates: &mut Candidates,
-    ) -> u64 {
+    ) {
         Plainly.find(columns, among_columns, rows, among_rows, most, candidates)
     }
 
@@ -136,7 +137,7 @@ impl Instructions for &Prepared<'_> {
         _: &Projected<'_>,
         among_columns: u64,
         candidates: &mut Candidates,
-    ) -> u64 {
+    ) {
         // SAFETY: as above.
         unsafe { find(rows, among_rows, self.columns, among_columns, candidates) }
     }
@@ -151,7 +152,7 @@ fn find(
     columns: &Columns,
     among_columns: u64,
     candidates: &mut Candidates,
-) -> u64 {
+) {
     let mut sums = [const { MaybeUninit::<Sums>::uninit() }; GROUPS];
     let row_groups = rows.values.as_chunks::<LINES>().0;
     let among = |group: usize| (among_rows >> (group * LINES)) as u16;
@@ -163,23 +164,24 @@ fn find(
         before = Some(to);
     }
     before.into_iter().for_each(put);
-    let mut found = 0;
     for (group, sums) in sums.iter().enumerate().filter(|&(group, _)| among(group) != 0) {
         // SAFETY: it has been written above, for the same groups.
         let sums = unsafe { sums.assume_init_ref() };
+        let mut reached = [0; LINES];
         for (column_group, sums) in sums.0.iter().enumerate() {
             if are_all_negative(sums) {
                 continue;
             }
-            found |= u64::from(among(group)) << (group * LINES);
             let among_columns = (among_columns >> (column_group * LINES)) as u16;
-            for (row, sums) in sums.iter().enumerate() {
+            for (reached, sums) in reached.iter_mut().zip(sums) {
                 let reaching = !_mm512_movepi32_mask(load(sums)) & among_columns;
-                candidates[group * LINES + row] |= u64::from(reaching) << (column_group * LINES);
+                *reached |= u64::from(reaching) << (column_group * LINES);
             }
         }
+        if reached != [0; LINES] {
+            bits(among(group).into()).for_each(|row| candidates.add(group * LINES + row, reached[row]));
+        }
     }
-    found
 }
 
 /// Nearly always all are, and this is all that is asked.

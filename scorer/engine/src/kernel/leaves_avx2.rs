@@ -1,14 +1,17 @@
 //! Candidates by AVX2: what is left of the slacks of 64 records stays in registers while their counts stream past.
 
 use std::arch::x86_64::{
-    __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_max_epu8, _mm256_min_epu8,
-    _mm256_movemask_epi8, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_sub_epi8,
+    __m256i, _mm_add_epi64, _mm_cvtsi128_si32, _mm_unpackhi_epi64, _mm256_add_epi8, _mm256_add_epi64,
+    _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_max_epu8,
+    _mm256_min_epu8, _mm256_movemask_epi8, _mm256_sad_epu8, _mm256_set1_epi8, _mm256_set1_epi32,
+    _mm256_setzero_si256, _mm256_sub_epi8,
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Common, Instructions, Plainly, score_leaves, start};
+use super::candidates::Candidates;
+use super::leaves::{Common, Instructions, Plainly, score_leaves, start};
 use super::replicated::Replicated;
-use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
+use crate::prune::{BOX_SEGMENTS, Counts, FinerCounts, LEAF, Leaf};
 
 /// The bytes of 64 records.
 type Registers = [__m256i; 2];
@@ -52,6 +55,13 @@ impl Common for (LeavesAvx2, &Replicated) {
     fn common(self, a: &[u64], b: &[u64]) -> u32 {
         a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
     }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn finer_distance(self, a: &FinerCounts, b: &FinerCounts) -> u32 {
+        // SAFETY: as above.
+        unsafe { distance(a, b) }
+    }
 }
 
 impl Instructions for (LeavesAvx2, &Replicated) {
@@ -72,7 +82,7 @@ impl Instructions for (LeavesAvx2, &Replicated) {
         among_rows: u64,
         most: u8,
         candidates: &mut Candidates,
-    ) -> u64 {
+    ) {
         // SAFETY: as above.
         unsafe {
             match rows.by_segment.len() {
@@ -134,10 +144,9 @@ fn find<const EIGHTS: usize>(
     among_rows: u64,
     most: u8,
     candidates: &mut Candidates,
-) -> u64 {
+) {
     let halves = load(rows.halves);
     let (row_counts, column_counts) = (eights::<EIGHTS>(rows), &replicated.in_parts::<8>()[..EIGHTS]);
-    let mut found = 0;
     while among_columns != 0 {
         let first = among_columns.trailing_zeros() as usize;
         among_columns &= among_columns - 1;
@@ -159,12 +168,11 @@ fn find<const EIGHTS: usize>(
                 }
             }
         }
-        for (lefts, column) in lefts.into_iter().zip([first, second]) {
-            candidates[column] = at_most(lefts, most) & among_rows;
-            found |= u64::from(candidates[column] != 0) << column;
+        candidates.add(first, at_most(lefts[0], most) & among_rows);
+        if second != first {
+            candidates.add(second, at_most(lefts[1], most) & among_rows);
         }
     }
-    found
 }
 
 /// The segment counts of a leaf, by eights.
@@ -185,6 +193,18 @@ fn at_most(bytes: Registers, most: u8) -> u64 {
     mask
 }
 
+/// As [`Common::finer_distance`].
+#[target_feature(enable = "avx2")]
+#[inline]
+fn distance(a: &FinerCounts, b: &FinerCounts) -> u32 {
+    let mut sums = _mm256_setzero_si256();
+    for (a, b) in a.0.as_chunks().0.iter().zip(b.0.as_chunks().0) {
+        sums = _mm256_add_epi64(sums, _mm256_sad_epu8(load_half(a), load_half(b)));
+    }
+    let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+    _mm_cvtsi128_si32(_mm_add_epi64(sums, _mm_unpackhi_epi64(sums, sums))).cast_unsigned()
+}
+
 #[target_feature(enable = "avx2")]
 #[inline]
 fn broadcast(byte: u8) -> __m256i {
@@ -193,9 +213,15 @@ fn broadcast(byte: u8) -> __m256i {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-#[allow(unsafe_code)]
 fn load(lanes: &[u8; LEAF]) -> Registers {
-    let (halves, _) = lanes.as_chunks::<32>();
-    // SAFETY: the references are to the 32 bytes that are read; no alignment is asked for.
-    unsafe { [_mm256_loadu_si256(halves[0].as_ptr().cast()), _mm256_loadu_si256(halves[1].as_ptr().cast())] }
+    let (halves, _) = lanes.as_chunks();
+    [load_half(&halves[0]), load_half(&halves[1])]
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+#[allow(unsafe_code)]
+fn load_half(bytes: &[u8; 32]) -> __m256i {
+    // SAFETY: the reference is to the 32 bytes that are read; no alignment is asked for.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }

@@ -7,7 +7,8 @@ use std::arch::x86_64::{
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Common, Instructions, Plainly, bits, score_leaves, start};
+use super::candidates::Candidates;
+use super::leaves::{Common, Instructions, Plainly, bits, score_leaves, start};
 use super::replicated::Replicated;
 use super::zmm::load;
 use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
@@ -88,7 +89,7 @@ impl Instructions for (LeavesAvx512, &Replicated) {
         among_rows: u64,
         most: u8,
         candidates: &mut Candidates,
-    ) -> u64 {
+    ) {
         // SAFETY: as above.
         unsafe {
             match rows.by_segment.len() {
@@ -145,8 +146,7 @@ fn find<const EIGHTS: usize, const PARTS: usize>(
     among_rows: u64,
     most: u8,
     candidates: &mut Candidates,
-) -> u64 {
-    let mut found = 0;
+) {
     let most = _mm512_set1_epi8(most.cast_signed());
     let mut lefts = [_mm512_setzero_si512(); LEAF];
     let column_counts = replicated.in_parts::<8>().as_chunks::<EIGHTS>().0;
@@ -162,15 +162,12 @@ fn find<const EIGHTS: usize, const PARTS: usize>(
             };
             let left = _mm512_sub_epi8(left, counts.greater(column_counts, column));
             if PARTS == 1 || part + 1 == PARTS {
-                let among = _mm512_cmple_epu8_mask(left, most) & among_rows;
-                candidates[column] = among;
-                found |= u64::from(among != 0) << column;
+                candidates.add(column, _mm512_cmple_epu8_mask(left, most) & among_rows);
             } else {
                 lefts[column] = left;
             }
         }
     }
-    found
 }
 
 /// The counts of 64 records, by eights of segments.

@@ -7,7 +7,8 @@ use std::arch::aarch64::{
 };
 
 use super::Hit;
-use super::leaves::{Candidates, Common, Instructions, bits, score_leaves, start};
+use super::candidates::Candidates;
+use super::leaves::{Common, Instructions, bits, score_leaves, start};
 use super::neon::Neon;
 use crate::prune::{BOX_SEGMENTS, Counts, LEAF, Leaf};
 
@@ -66,7 +67,7 @@ impl Instructions for LeavesNeon {
         among_rows: u64,
         most: u8,
         candidates: &mut Candidates,
-    ) -> u64 {
+    ) {
         // SAFETY: as above.
         unsafe { find(columns, among_columns, rows, among_rows, most, candidates) }
     }
@@ -105,8 +106,7 @@ fn find(
     among_rows: u64,
     most: u8,
     candidates: &mut Candidates,
-) -> u64 {
-    let mut found = 0;
+) {
     let halves = load(rows.halves);
     for column in bits(among_columns) {
         let half = vdupq_n_u8(columns.halves[column]);
@@ -120,10 +120,8 @@ fn find(
                 *left = vsubq_u8(*left, vmaxq_u8(row, count));
             }
         }
-        candidates[column] = at_most(lefts, most) & among_rows;
-        found |= u64::from(candidates[column] != 0) << column;
+        candidates.add(column, at_most(lefts, most) & among_rows);
     }
-    found
 }
 
 /// A bit for each byte that is at most so much.

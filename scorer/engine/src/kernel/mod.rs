@@ -13,6 +13,7 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bw;
+mod candidates;
 mod ceiling;
 mod few;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -3,7 +3,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
-use crate::prune::tests::Bounded::{ByProjections, BySegments};
+use crate::prune::tests::Bounded;
 use crate::tests::{cases, datasets};
 use crate::{Threshold, dice};
 
@@ -77,12 +77,13 @@ proptest! {
         records in (1..=64u32, 1..=64u32),
         width in prop::sample::select(vec![1, 3, 8, 16, 31, 32]),
         bounds in prop::sample::select(vec![
-            BySegments(16), BySegments(24), BySegments(32), BySegments(48), ByProjections,
+            Bounded::Segments(16), Bounded::Segments(24), Bounded::Segments(32), Bounded::Segments(48),
+            Bounded::FinerSegments(16), Bounded::FinerSegments(48), Bounded::Projections,
         ]),
         threshold in prop::sample::select(vec![0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
     ) {
         // directions of longer encodings take long to find without optimisation
-        let width = if matches!(bounds, ByProjections) { width.min(8) } else { width };
+        let width = if matches!(bounds, Bounded::Projections) { width.min(8) } else { width };
         let sets = datasets(seed, &[records.0, records.1], width);
         let cutoffs = Cutoffs::new(Threshold::new(threshold).unwrap(), width * 8);
         let leaves = crate::prune::tests::leaves(&sets, width, bounds, &cutoffs);

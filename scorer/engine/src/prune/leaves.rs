@@ -21,11 +21,17 @@ pub(crate) const LEAF: usize = 64;
 pub(crate) const BOX_SEGMENTS: usize = 5;
 /// The most segments by which single pairs are left out.
 pub(crate) const MOST_SEGMENTS: usize = 48;
+/// Segments by which more pairs are left out of those that remain.
+pub(crate) const FINER_SEGMENTS: usize = 96;
 /// The most slack of a record, so that the sum of two fits into a byte.
 pub(crate) const MAX_SLACK: u32 = 127;
 
 /// A byte for each record of a leaf.
 pub(crate) type Lanes = [u8; LEAF];
+/// The finer segment counts of a record, such that no register's load crosses a cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+pub(crate) struct FinerCounts(pub [u8; FINER_SEGMENTS]);
 
 /// Up to 64 similar records.
 #[derive(Clone, Debug)]
@@ -107,6 +113,8 @@ pub(crate) struct Counts<'a> {
     pub by_segment: &'a [Lanes],
     /// For each record half of its slack and its segment counts, rounded up; modulo 256.
     pub halves: &'a Lanes,
+    /// Those of a finer division, by record. None where pairs are compared at once.
+    pub finer: Option<&'a [FinerCounts; LEAF]>,
 }
 
 /// The projections of a leaf: see [`super::projections`].
@@ -127,6 +135,8 @@ pub(crate) struct Leaves {
     /// Of all leaves, `segments` each.
     counts: Vec<Lanes>,
     segments: usize,
+    /// Of all leaves, by record. None unless there is a finer division.
+    finer: Vec<[FinerCounts; LEAF]>,
     /// Of all leaves. None unless records are projected.
     values: Vec<[Values; LEAF]>,
 }
@@ -139,7 +149,9 @@ impl Leaves {
             + (size_of::<Ranges>() + size_of::<LeafCounts>()).div_ceil(LEAF)
             + BOX_SEGMENTS
             + match bounding {
-                Bounding::Counts(segments) => segments.segments,
+                Bounding::Counts(segments, finer) => {
+                    segments.segments + finer.as_ref().map_or(0, |finer| finer.segments)
+                }
                 Bounding::Projections(_) => size_of::<Values>(),
             }
     }
@@ -168,15 +180,19 @@ impl Leaves {
         self.chunk.reorder(&self.places);
         self.fill_leaves(&boxed, cutoffs);
         self.values.clear();
+        self.finer.clear();
         match &pruning.bounding {
             Bounding::Projections(projections) => self.project(projections, cutoffs),
-            Bounding::Counts(segments) => match segments.segments {
-                16 => self.count::<2>(segments),
-                24 => self.count::<3>(segments),
-                32 => self.count::<4>(segments),
-                48 => self.count::<6>(segments),
-                other => unreachable!("no plan has {other} segments"),
-            },
+            Bounding::Counts(segments, finer) => {
+                match segments.segments {
+                    16 => self.count::<2>(segments),
+                    24 => self.count::<3>(segments),
+                    32 => self.count::<4>(segments),
+                    48 => self.count::<6>(segments),
+                    other => unreachable!("no plan has {other} segments"),
+                }
+                finer.iter().for_each(|finer| self.count_finer(finer));
+            }
         }
         Ok(())
     }
@@ -221,7 +237,8 @@ impl Leaves {
             Bounds::Projected(Projected { values })
         } else {
             let by_segment = &self.counts[leaf * self.segments..][..self.segments];
-            Bounds::Counts(Counts { by_segment, halves: &self.leaves[leaf].halves })
+            let halves = &self.leaves[leaf].halves;
+            Bounds::Counts(Counts { by_segment, halves, finer: self.finer.get(leaf) })
         }
     }
 
@@ -250,6 +267,18 @@ impl Leaves {
                     sum += u32::from(count);
                 }
                 leaf[0].halves[record] = (sum + u32::from(leaf[0].slacks[record])).div_ceil(2) as u8;
+            }
+        });
+    }
+
+    fn count_finer(&mut self, finer: &Segments) {
+        let counting = Counting::<{ FINER_SEGMENTS / 8 }>::new(finer);
+        let width = self.chunk.width();
+        self.finer.resize(self.leaves.len(), [FinerCounts([0; FINER_SEGMENTS]); LEAF]);
+        let words = self.chunk.words().par_chunks(width * LEAF);
+        self.finer.par_iter_mut().zip(words).for_each(|(records, words)| {
+            for (counts, words) in records.iter_mut().zip(words.chunks_exact(width)) {
+                counts.0.as_chunks_mut().0.copy_from_slice(&counting.count(words));
             }
         });
     }

@@ -29,12 +29,13 @@ mod plan;
 mod principal;
 mod projections;
 mod run;
+mod sample;
 mod segments;
 mod tree;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use leaves::MOST_SEGMENTS;
-pub(super) use leaves::{BOX_SEGMENTS, Bounds, Counts, LEAF, Leaf, Projected, Ranges};
+pub(super) use leaves::{BOX_SEGMENTS, Bounds, Counts, FinerCounts, LEAF, Leaf, Projected, Ranges};
 pub use plan::Plan;
 pub(super) use plan::{Forced, choose, forced};
 pub(super) use run::run_pruned;

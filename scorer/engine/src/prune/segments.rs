@@ -1,30 +1,32 @@
-//! Learns from a sample how to divide the bits.
+//! Learns from sampled pairs how to divide the bits.
 
 use rand::rngs::ChaCha20Rng;
 use rand::{RngExt, SeedableRng};
 
+use super::sample::SampledPair;
 use crate::threshold::Cutoffs;
 
 /// How much time to take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
-    /// Pairs of sampled records by which a division is judged.
-    pairs: usize,
     /// How often all bits are gone through with all pairs counting the same.
     even_sweeps: usize,
     /// And after that with those counting most that are the hardest to tell apart.
     weighted_sweeps: usize,
 }
 
-/// The most that a pair counts. All pairs together are less than an i16 holds.
+/// The most that a pair counts.
 const MOST_WEIGHT: i16 = 8;
 
 impl Effort {
-    /// Tells whether there is anything to learn, in a tenth of the time.
-    pub(super) const LITTLE: Self = Self { pairs: 1000, even_sweeps: 1, weighted_sweeps: 0 };
-    /// More of either changes next to nothing.
-    pub(super) const FULL: Self = Self { pairs: 4000, even_sweeps: 2, weighted_sweeps: 2 };
+    /// Enough to tell whether there is anything to learn.
+    pub(super) const LITTLE: Self = Self { even_sweeps: 1, weighted_sweeps: 0 };
+    /// More changes next to nothing.
+    pub(super) const FULL: Self = Self { even_sweeps: 2, weighted_sweeps: 2 };
 }
+
+/// So that the weights of all pairs together are less than an i16 holds.
+const MOST_PAIRS: usize = i16::MAX as usize / MOST_WEIGHT as usize;
 
 /// So that a count fits into a byte.
 const MOST_BITS: usize = u8::MAX as usize;
@@ -58,18 +60,18 @@ struct Learner<const SEGMENTS: usize> {
 }
 
 impl Segments {
-    /// A division into `SEGMENTS` whose counts tell as many pairs of encodings like those of the sample apart as can be:
-    /// bit after bit is moved to where the sum of the counts' differences gains most.
+    /// A division into `SEGMENTS` whose counts tell as many pairs like these apart as can be: bit after bit is moved to
+    /// where the sum of the counts' differences gains most.
     ///
     /// That sum only has to be greater than the pair's slacks, so that after some sweeps pairs count the more the nearer
     /// they are to their slacks.
     pub(super) fn learn<const SEGMENTS: usize>(
-        sample: &[u64],
+        pairs: &[SampledPair<'_>],
         width: usize,
         cutoffs: &Cutoffs,
         effort: Effort,
     ) -> Self {
-        let mut learner = Learner::<SEGMENTS>::new(sample, width, cutoffs, effort.pairs);
+        let mut learner = Learner::<SEGMENTS>::new(pairs, width, cutoffs);
         for _ in 0..effort.even_sweeps {
             learner.sweep();
         }
@@ -84,24 +86,21 @@ impl Segments {
 }
 
 impl<const SEGMENTS: usize> Learner<SEGMENTS> {
-    /// With pairs of sampled records drawn at random, and bits in segments in turn.
-    fn new(sample: &[u64], width: usize, cutoffs: &Cutoffs, pairs: usize) -> Self {
+    /// With bits in segments in turn.
+    fn new(pairs: &[SampledPair<'_>], width: usize, cutoffs: &Cutoffs) -> Self {
+        debug_assert!(pairs.len() <= MOST_PAIRS);
         let mut random = ChaCha20Rng::seed_from_u64(SEGMENTS as u64);
+        let slack = |words: &[u64]| cutoffs.slack(words.iter().map(|word| word.count_ones()).sum());
         let mut learner = Self {
             differences: vec![Vec::new(); width * 64],
-            slacks: Vec::with_capacity(pairs),
-            sums: vec![[0; SEGMENTS]; pairs],
-            weights: vec![1; pairs],
+            slacks: pairs.iter().map(|(a, b)| slack(a) + slack(b)).collect(),
+            sums: vec![[0; SEGMENTS]; pairs.len()],
+            weights: vec![1; pairs.len()],
             places: Vec::with_capacity(width * 64),
             sizes: [0; SEGMENTS],
         };
-        let records = sample.len() / width;
-        let record = |random: &mut ChaCha20Rng| &sample[random.random_range(0..records) * width..][..width];
-        let slack = |words: &[u64]| cutoffs.slack(words.iter().map(|word| word.count_ones()).sum());
-        for pair in 0..pairs as u32 {
-            let (a, b) = (record(&mut random), record(&mut random));
-            learner.slacks.push(slack(a) + slack(b));
-            for (word, (&a, &b)) in a.iter().zip(b).enumerate() {
+        for (pair, (a, b)) in (0..).zip(pairs) {
+            for (word, (&a, &b)) in a.iter().zip(*b).enumerate() {
                 let mut differing = a ^ b;
                 while differing != 0 {
                     let bit = differing.trailing_zeros() as usize;

@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::leaves::{BOX_SEGMENTS, Leaves};
+use super::leaves::{BOX_SEGMENTS, FINER_SEGMENTS, Leaves};
 use super::plan::{Bounding, Forced, Pruning};
 use super::projections::Projections;
+use super::sample::Sample;
 use super::segments::{Effort, Segments};
 use crate::pairs::Pair;
 use crate::tests::{as_sources, cases, datasets, encodings, expected};
@@ -15,8 +16,10 @@ use crate::*;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bounded {
     /// So many segments.
-    BySegments(usize),
-    ByProjections,
+    Segments(usize),
+    /// So many, and then finer ones.
+    FinerSegments(usize),
+    Projections,
 }
 
 /// Two data sets in leaves.
@@ -26,27 +29,31 @@ pub(crate) fn leaves(
     bounded: Bounded,
     cutoffs: &Cutoffs,
 ) -> (Leaves, Leaves) {
-    let all = sets.concat();
-    let bounding = match bounded {
-        Bounded::BySegments(segments) => Bounding::Counts(match segments {
-            16 => Segments::learn::<16>(&all, width, cutoffs, Effort::LITTLE),
-            24 => Segments::learn::<24>(&all, width, cutoffs, Effort::LITTLE),
-            32 => Segments::learn::<32>(&all, width, cutoffs, Effort::LITTLE),
-            _ => Segments::learn::<48>(&all, width, cutoffs, Effort::LITTLE),
-        }),
-        Bounded::ByProjections => Bounding::Projections(Projections::learn(&all, width, cutoffs)),
+    let sample = Sample::new(sets.to_vec(), width, cutoffs);
+    let pairs = sample.random_pairs(1000);
+    let learn = |segments| match segments {
+        BOX_SEGMENTS => Segments::learn::<BOX_SEGMENTS>(&pairs, width, cutoffs, Effort::LITTLE),
+        16 => Segments::learn::<16>(&pairs, width, cutoffs, Effort::LITTLE),
+        24 => Segments::learn::<24>(&pairs, width, cutoffs, Effort::LITTLE),
+        32 => Segments::learn::<32>(&pairs, width, cutoffs, Effort::LITTLE),
+        48 => Segments::learn::<48>(&pairs, width, cutoffs, Effort::LITTLE),
+        _ => Segments::learn::<FINER_SEGMENTS>(&pairs, width, cutoffs, Effort::LITTLE),
     };
-    let boxes = Segments::learn::<BOX_SEGMENTS>(&all, width, cutoffs, Effort::LITTLE);
-    load(sets, width, &Pruning { boxes, bounding }, cutoffs)
+    let bounding = match bounded {
+        Bounded::Segments(segments) => Bounding::Counts(learn(segments), None),
+        Bounded::FinerSegments(segments) => Bounding::Counts(learn(segments), Some(learn(FINER_SEGMENTS))),
+        Bounded::Projections => Bounding::Projections(Projections::learn(&sample.words(), width, cutoffs)),
+    };
+    load(sets, width, &Pruning { boxes: learn(BOX_SEGMENTS), bounding }, cutoffs)
 }
 
 /// Two data sets in leaves, by segments that nothing was learnt for: an interpreter would take minutes.
 pub(crate) fn unlearnt_leaves(sets: &[Vec<u64>], width: usize, cutoffs: &Cutoffs) -> (Leaves, Leaves) {
-    let [boxes, segments] = [BOX_SEGMENTS, 16].map(|segments| {
+    let [boxes, segments, finer] = [BOX_SEGMENTS, 16, FINER_SEGMENTS].map(|segments| {
         let bits = (0..64 * width).map(|bit| Some(((bit % segments) as u8, bit % 3 == 0)));
         Segments { segments, bits: bits.collect() }
     });
-    load(sets, width, &Pruning { boxes, bounding: Bounding::Counts(segments) }, cutoffs)
+    load(sets, width, &Pruning { boxes, bounding: Bounding::Counts(segments, Some(finer)) }, cutoffs)
 }
 
 fn load(sets: &[Vec<u64>], width: usize, pruning: &Pruning, cutoffs: &Cutoffs) -> (Leaves, Leaves) {
