@@ -144,7 +144,7 @@ impl Instructions for &Prepared<'_> {
 }
 
 /// See [`Instructions::find_projected`].
-#[target_feature(enable = "avx512f,avx512dq")]
+#[target_feature(enable = "avx512f,avx512dq,bmi1,bmi2,popcnt")]
 #[allow(unsafe_code)]
 fn find(
     rows: &Projected<'_>,

@@ -135,7 +135,7 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
 
 /// As [`super::leaves::Plainly`] does it, with so many eights of segments, and two columns at a time, for which the counts
 /// of the rows are loaded once.
-#[target_feature(enable = "avx2,bmi1,bmi2")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn find<const EIGHTS: usize>(
     columns: &Counts<'_>,
     replicated: &Replicated,

@@ -215,8 +215,8 @@ pub(crate) fn choose(
     };
     let random = sample.random_pairs(PAIRS);
     // Random-like encodings are told from others at once. With more effort fewer candidates are left.
-    let segments = Segments::learn::<MOST_SEGMENTS>(&random[..FEW_PAIRS], width, cutoffs, Effort::LITTLE);
-    let left = sample.left_by::<{ MOST_SEGMENTS / 8 }>(&segments);
+    let segments = Segments::learn(MOST_SEGMENTS, &random[..FEW_PAIRS], width, cutoffs, Effort::LITTLE);
+    let left = sample.left_by::<{ MOST_SEGMENTS / 8 }>(1, &segments);
     let candidates = left.share();
     if !is_worth_it(Plan::Pruned { segments: MOST_SEGMENTS, candidates, finer: None }, 1.0) {
         return Ok((Plan::NotWorthPruning { candidates }, None));
@@ -230,7 +230,7 @@ pub(crate) fn choose(
     let by_projections = by_projections && width <= MOST_PROJECTED_WIDTH;
     let learning = Learning { sample: &sample, pairs: &pairs, candidates, width, cutoffs };
     let (boxes, (plan, bounding)) = rayon::join(
-        || Segments::learn::<BOX_SEGMENTS>(&random, width, cutoffs, Effort::FULL),
+        || Segments::learn(BOX_SEGMENTS, &random, width, cutoffs, Effort::FULL),
         || if by_projections { learning.projections() } else { learning.segments(&costs) },
     );
     if !is_worth_it(plan, LEAST_GAIN) {
@@ -260,26 +260,27 @@ impl Learning<'_> {
     /// As few segments as are enough, and finer ones where comparing the pairs that are left would take long.
     fn segments(&self, costs: &Costs) -> (Plan, Bounding) {
         let (segments, left) = match self.candidates {
-            VERY_MANY_CANDIDATES.. => self.counts::<MOST_SEGMENTS, 6>(),
-            MANY_CANDIDATES.. => self.counts::<32, 4>(),
-            FEW_CANDIDATES.. => self.counts::<24, 3>(),
-            _ => self.counts::<16, 2>(),
+            VERY_MANY_CANDIDATES.. => self.counts::<{ MOST_SEGMENTS / 8 }>(),
+            MANY_CANDIDATES.. => self.counts::<4>(),
+            FEW_CANDIDATES.. => self.counts::<3>(),
+            _ => self.counts::<2>(),
         };
         let (segments_time, candidates) = (costs.segment * segments.segments as f64, left.share());
         let takes_long = costs.candidate * candidates > MOST_COMPARING * segments_time;
-        let finer = (costs.finer.is_some() && takes_long).then(|| self.learn::<FINER_SEGMENTS>());
+        let finer = (costs.finer.is_some() && takes_long).then(|| self.learn(FINER_SEGMENTS));
         let left = finer.as_ref().map(|finer| self.sample.left_after::<{ FINER_SEGMENTS / 8 }>(&left, finer));
         let plan = Plan::Pruned { segments: segments.segments, candidates, finer: left };
         (plan, Bounding::Counts(segments, finer))
     }
 
-    fn counts<const SEGMENTS: usize, const WORDS: usize>(&self) -> (Segments, Left<'_>) {
-        let segments = self.learn::<SEGMENTS>();
-        let left = self.sample.left_by::<WORDS>(&segments);
+    /// By so many times eight segments.
+    fn counts<const WORDS: usize>(&self) -> (Segments, Left<'_>) {
+        let segments = self.learn(8 * WORDS);
+        let left = self.sample.left_by::<WORDS>(4, &segments);
         (segments, left)
     }
 
-    fn learn<const SEGMENTS: usize>(&self) -> Segments {
-        Segments::learn::<SEGMENTS>(self.pairs, self.width, self.cutoffs, Effort::FULL)
+    fn learn(&self, segments: usize) -> Segments {
+        Segments::learn(segments, self.pairs, self.width, self.cutoffs, Effort::FULL)
     }
 }

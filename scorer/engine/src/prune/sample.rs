@@ -93,11 +93,11 @@ impl<'a> Sample<'a> {
         (0..pairs).filter(|_| !records.is_empty()).map(|_| (record(), record())).collect()
     }
 
-    /// What segment counts leave.
-    pub(super) fn left_by<const WORDS: usize>(&self, segments: &Segments) -> Left<'_> {
+    /// What segment counts leave of the pairs of every so many records with all of the other data sets.
+    pub(super) fn left_by<const WORDS: usize>(&self, every: usize, segments: &Segments) -> Left<'_> {
         let counting = Counting::<WORDS>::new(segments);
         let bound = |words: &[u64]| (counting.count(words), self.slack(words));
-        self.left(1, bound, |(a, slack_a), (b, slack_b)| distance(a, b) <= slack_a + slack_b)
+        self.left(every, bound, |(a, slack_a), (b, slack_b)| distance(a, b) <= slack_a + slack_b)
     }
 
     /// The share of all pairs that remain of those that are left, by further segment counts.

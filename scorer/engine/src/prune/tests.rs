@@ -31,14 +31,7 @@ pub(crate) fn leaves(
 ) -> (Leaves, Leaves) {
     let sample = Sample::new(sets.to_vec(), width, cutoffs);
     let pairs = sample.random_pairs(1000);
-    let learn = |segments| match segments {
-        BOX_SEGMENTS => Segments::learn::<BOX_SEGMENTS>(&pairs, width, cutoffs, Effort::LITTLE),
-        16 => Segments::learn::<16>(&pairs, width, cutoffs, Effort::LITTLE),
-        24 => Segments::learn::<24>(&pairs, width, cutoffs, Effort::LITTLE),
-        32 => Segments::learn::<32>(&pairs, width, cutoffs, Effort::LITTLE),
-        48 => Segments::learn::<48>(&pairs, width, cutoffs, Effort::LITTLE),
-        _ => Segments::learn::<FINER_SEGMENTS>(&pairs, width, cutoffs, Effort::LITTLE),
-    };
+    let learn = |segments| Segments::learn(segments, &pairs, width, cutoffs, Effort::LITTLE);
     let bounding = match bounded {
         Bounded::Segments(segments) => Bounding::Counts(learn(segments), None),
         Bounded::FinerSegments(segments) => Bounding::Counts(learn(segments), Some(learn(FINER_SEGMENTS))),
