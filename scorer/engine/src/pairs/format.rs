@@ -272,12 +272,14 @@ fn little_endian(bytes: &[u8]) -> u64 {
 /// Widens an IEEE half-precision number; exact.
 fn half_to_f64(bits: u16) -> f64 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
+    let (exponent, fraction) = (u64::from(bits >> 10 & 31), u64::from(bits & 1023));
     let magnitude = match exponent {
-        0 => fraction * 2f64.powi(-24),
-        31 if fraction == 0.0 => f64::INFINITY,
+        // multiples of 2 to -24
+        0 => fraction as f64 / f64::from(1 << 24),
+        31 if fraction == 0 => f64::INFINITY,
         31 => f64::NAN,
-        _ => (1024.0 + fraction) * 2f64.powi(exponent - 25),
+        // the exponent has another bias, and the fraction 42 bits more
+        _ => f64::from_bits((exponent + 1023 - 15) << 52 | fraction << 42),
     };
     sign * magnitude
 }
