@@ -174,11 +174,8 @@ impl Costs {
             Plan::Pruned { segments, candidates, finer } => {
                 // what the boxes of leaves leave out is not counted on
                 let bounds = self.segment * (segments + BOX_SEGMENTS / 2) as f64;
-                bounds
-                    + match finer {
-                        None => self.candidate * candidates,
-                        Some(left) => self.finer.unwrap_or_default() * candidates + self.candidate * left,
-                    }
+                let finer_bounds = finer.and(self.finer).unwrap_or_default() * candidates;
+                bounds + finer_bounds + self.candidate * finer.unwrap_or(candidates)
             }
             Plan::Projected { candidates } => {
                 self.projected.unwrap_or_default() + self.candidate * candidates
@@ -218,11 +215,11 @@ pub(crate) fn choose(
     let segments = Segments::learn(MOST_SEGMENTS, &random[..FEW_PAIRS], width, cutoffs, Effort::LITTLE);
     let left = sample.left_by::<{ MOST_SEGMENTS / 8 }>(1, &segments);
     let candidates = left.share();
-    if !is_worth_it(Plan::Pruned { segments: MOST_SEGMENTS, candidates, finer: None }, 1.0) {
+    let finer = costs.finer.map(|_| 0.0); // at best
+    if !is_worth_it(Plan::Pruned { segments: MOST_SEGMENTS, candidates, finer }, 1.0) {
         return Ok((Plan::NotWorthPruning { candidates }, None));
     }
-    let near = left.pairs.iter().step_by(left.pairs.len().div_ceil(NEAR_PAIRS).max(1));
-    let pairs: Vec<_> = near.chain(&random).take(PAIRS).copied().collect();
+    let pairs: Vec<_> = left.some(NEAR_PAIRS).chain(&random).take(PAIRS).copied().collect();
     let by_projections = match forced {
         Some(forced) => forced == Forced::Projected,
         None => costs.projected.is_some() && candidates >= FEW_CANDIDATES,

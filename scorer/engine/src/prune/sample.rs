@@ -13,6 +13,9 @@ use crate::{EncodingSource, Error};
 /// Records of all data sets together.
 const RECORDS: usize = 3000;
 
+/// Pairs that are kept of those that some bound leaves, at least, if it leaves so many.
+const KEPT: usize = 4000;
+
 /// The encodings of two records.
 pub(super) type SampledPair<'a> = (&'a [u64], &'a [u64]);
 
@@ -27,14 +30,35 @@ pub(super) struct Sample<'a> {
 
 /// What some bound leaves of the sampled pairs of different data sets.
 pub(super) struct Left<'a> {
-    /// How many there are.
+    /// Of how many pairs.
     of: usize,
-    pub(super) pairs: Vec<SampledPair<'a>>,
+    count: usize,
+    /// Some of those that are left, evenly spread.
+    pairs: Vec<SampledPair<'a>>,
+    /// One of so many is kept.
+    step: usize,
 }
 
-impl Left<'_> {
+impl<'a> Left<'a> {
+    fn add(&mut self, pair: SampledPair<'a>) {
+        if self.count.is_multiple_of(self.step) {
+            self.pairs.push(pair);
+        }
+        self.count += 1;
+        if self.pairs.len() == 2 * KEPT {
+            self.pairs = self.pairs.iter().copied().step_by(2).collect();
+            self.step *= 2;
+        }
+    }
+
+    /// Their share of all sampled pairs.
     pub(super) fn share(&self) -> f64 {
-        self.pairs.len() as f64 / self.of.max(1) as f64
+        self.count as f64 / self.of.max(1) as f64
+    }
+
+    /// So many of them at most, evenly spread.
+    pub(super) fn some(&self, most: usize) -> impl Iterator<Item = &SampledPair<'a>> {
+        self.pairs.iter().step_by(self.pairs.len().div_ceil(most).max(1))
     }
 }
 
@@ -107,7 +131,8 @@ impl<'a> Sample<'a> {
             let slacks = self.slack(a) + self.slack(b);
             distance(&counting.count(a), &counting.count(b)) <= slacks
         };
-        left.pairs.iter().filter(remains).count() as f64 / left.of.max(1) as f64
+        let remaining = left.pairs.iter().filter(remains).count() as f64 / left.pairs.len().max(1) as f64;
+        remaining * left.share()
     }
 
     /// What projections leave.
@@ -127,14 +152,13 @@ impl<'a> Sample<'a> {
         let bounds: Vec<Vec<T>> = self.datasets.iter().map(bounded).collect();
         let record =
             |dataset: usize, record: usize| &self.datasets[dataset][record * self.width..][..self.width];
-        let mut left = Left { of: 0, pairs: Vec::new() };
+        let mut left = Left { of: 0, count: 0, pairs: Vec::new(), step: 1 };
         for (dataset, rows) in bounds.iter().enumerate() {
             for (other, columns) in bounds.iter().enumerate().skip(dataset + 1) {
                 for (row, a) in rows.iter().enumerate().step_by(every) {
                     left.of += columns.len();
                     let columns = columns.iter().enumerate().filter(|(_, b)| is_left(a, b));
-                    left.pairs
-                        .extend(columns.map(|(column, _)| (record(dataset, row), record(other, column))));
+                    columns.for_each(|(column, _)| left.add((record(dataset, row), record(other, column))));
                 }
             }
         }
@@ -154,4 +178,46 @@ fn distance<const WORDS: usize>(a: &[[u8; 8]; WORDS], b: &[[u8; 8]; WORDS]) -> u
 /// Every other record in either half.
 fn halves(words: &[u64], width: usize) -> [Vec<u64>; 2] {
     [0, 1].map(|first| words.chunks_exact(width).skip(first).step_by(2).flatten().copied().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Threshold;
+    use crate::prune::segments::Effort;
+    use crate::tests::datasets;
+
+    #[test]
+    fn pairs_within_their_slacks_are_left() {
+        let width = 2;
+        let cutoffs = Cutoffs::new(Threshold::new(0.8).unwrap(), 8 * width);
+        let sample = Sample::new(datasets(5, &[60, 70], width), width, &cutoffs);
+        let segments = Segments::learn(16, &sample.random_pairs(500), width, &cutoffs, Effort::LITTLE);
+        let counting = Counting::<2>::new(&segments);
+        let is_left = |(a, b): &SampledPair<'_>| {
+            distance(&counting.count(a), &counting.count(b)) <= sample.slack(a) + sample.slack(b)
+        };
+        for every in [1, 4] {
+            let rows = sample.datasets[0].chunks_exact(width).step_by(every);
+            let pairs = rows.flat_map(|a| sample.datasets[1].chunks_exact(width).map(move |b| (a, b)));
+            let expected: Vec<_> = pairs.clone().filter(is_left).collect();
+            let left = sample.left_by::<2>(every, &segments);
+            assert!(left.pairs == expected && !expected.is_empty());
+            assert_eq!(left.share(), expected.len() as f64 / pairs.count() as f64);
+            assert_eq!(sample.left_after::<2>(&left, &segments), left.share());
+        }
+    }
+
+    #[test]
+    fn some_pairs_of_many_are_kept_evenly() {
+        let (numbers, nothing) = ((0..100_000).collect::<Vec<u64>>(), [0]);
+        for count in [0, 1, KEPT, 2 * KEPT - 1, 2 * KEPT, 100_000] {
+            let mut left = Left { of: 200_000, count: 0, pairs: Vec::new(), step: 1 };
+            numbers.chunks(1).take(count).for_each(|number| left.add((number, &nothing)));
+            assert_eq!(left.share(), count as f64 / 200_000.0);
+            assert!((count.min(KEPT)..2 * KEPT).contains(&left.pairs.len()) || count == 0);
+            assert!(left.pairs.iter().enumerate().all(|(i, pair)| pair.0 == [(i * left.step) as u64]));
+            assert!(left.some(1000).count() <= 1000);
+        }
+    }
 }
