@@ -69,8 +69,8 @@ pub(super) fn score_leaves(
     by: impl Instructions,
     hits: &mut Vec<Hit>,
 ) {
-    let mut candidates = Candidates::new();
     if !(rows.ranges.bounded && columns.ranges.bounded) {
+        let mut candidates = Candidates::new();
         (0..rows.ones.len()).for_each(|row| candidates.add(row, of(columns.ones.len())));
         return verify(&rows, &columns, &candidates, None, cutoffs, by, |hit| hits.push(hit));
     }
@@ -82,6 +82,7 @@ pub(super) fn score_leaves(
     if near_columns == 0 {
         return;
     }
+    let mut candidates = Candidates::new();
     let (row_counts, column_counts) = match (&rows.bounds, &columns.bounds) {
         (Bounds::Counts(row_counts), Bounds::Counts(column_counts)) => (row_counts, column_counts),
         (Bounds::Projected(of_rows), Bounds::Projected(of_columns)) => {
