@@ -85,4 +85,9 @@ impl Cutoffs {
         // a share is at most half of the count
         (i64::from(count) - 2 * self.share(count)) as u32
     }
+
+    /// The slack of an encoding.
+    pub(super) fn slack_of(&self, words: &[u64]) -> u32 {
+        self.slack(words.iter().map(|word| word.count_ones()).sum())
+    }
 }

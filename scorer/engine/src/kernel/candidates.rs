@@ -36,7 +36,7 @@ impl Candidates {
 
     /// All pairs: row and column.
     #[inline(always)]
-    pub(super) fn pairs(&self) -> impl ExactSizeIterator<Item = (usize, usize)> {
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
         let (mut place, mut columns, mut next) = (0, self.columns[0], self.columns[1]);
         (0..self.pairs).map(move |_| {
             let pair = (usize::from(self.rows[place % ROOM]), columns.trailing_zeros() as usize);

@@ -86,10 +86,11 @@ impl Instructions for (LeavesAvx2, &Replicated) {
         // SAFETY: as above.
         unsafe {
             match rows.by_segment.len() {
-                16 => find::<2>(columns, self.1, among_columns, rows, among_rows, most, candidates),
-                24 => find::<3>(columns, self.1, among_columns, rows, among_rows, most, candidates),
-                32 => find::<4>(columns, self.1, among_columns, rows, among_rows, most, candidates),
-                48 => find::<6>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                12 => find::<1, 12>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                16 => find::<2, 8>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                24 => find::<3, 8>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                32 => find::<4, 8>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                48 => find::<6, 8>(columns, self.1, among_columns, rows, among_rows, most, candidates),
                 _ => Plainly.find(columns, among_columns, rows, among_rows, most, candidates),
             }
         }
@@ -136,7 +137,7 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
 /// As [`super::leaves::Plainly`] does it, with so many eights of segments, and two columns at a time, for which the counts
 /// of the rows are loaded once.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-fn find<const EIGHTS: usize>(
+fn find<const PARTS: usize, const SEGMENTS: usize>(
     columns: &Counts<'_>,
     replicated: &Replicated,
     mut among_columns: u64,
@@ -146,7 +147,8 @@ fn find<const EIGHTS: usize>(
     candidates: &mut Candidates,
 ) {
     let halves = load(rows.halves);
-    let (row_counts, column_counts) = (eights::<EIGHTS>(rows), &replicated.in_parts::<8>()[..EIGHTS]);
+    let (row_counts, column_counts) =
+        (in_parts::<PARTS, SEGMENTS>(rows), &replicated.in_parts::<SEGMENTS>()[..PARTS]);
     while among_columns != 0 {
         let first = among_columns.trailing_zeros() as usize;
         among_columns &= among_columns - 1;
@@ -176,8 +178,10 @@ fn find<const EIGHTS: usize>(
 }
 
 /// The segment counts of a leaf, by eights.
-fn eights<'a, const EIGHTS: usize>(counts: &Counts<'a>) -> &'a [[[u8; LEAF]; 8]] {
-    &counts.by_segment.as_chunks().0[..EIGHTS]
+fn in_parts<'a, const PARTS: usize, const SEGMENTS: usize>(
+    counts: &Counts<'a>,
+) -> &'a [[[u8; LEAF]; SEGMENTS]] {
+    &counts.by_segment.as_chunks().0[..PARTS]
 }
 
 /// A bit for each byte that is at most so much.

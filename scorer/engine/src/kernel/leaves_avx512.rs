@@ -93,10 +93,11 @@ impl Instructions for (LeavesAvx512, &Replicated) {
         // SAFETY: as above.
         unsafe {
             match rows.by_segment.len() {
-                16 => find::<2, 1>(columns, self.1, among_columns, rows, among_rows, most, candidates),
-                24 => find::<3, 1>(columns, self.1, among_columns, rows, among_rows, most, candidates),
-                32 => find::<2, 2>(columns, self.1, among_columns, rows, among_rows, most, candidates),
-                48 => find::<3, 2>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                12 => find::<3, 4, 1>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                16 => find::<2, 8, 1>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                24 => find::<3, 8, 1>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                32 => find::<2, 8, 2>(columns, self.1, among_columns, rows, among_rows, most, candidates),
+                48 => find::<3, 8, 2>(columns, self.1, among_columns, rows, among_rows, most, candidates),
                 _ => Plainly.find(columns, among_columns, rows, among_rows, most, candidates),
             }
         }
@@ -135,10 +136,10 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
     _mm512_cmple_epu8_mask(left, broadcast(leaf.ranges.greatest_slack + other.ranges.greatest_slack))
 }
 
-/// The segments in eights, so many at a time as registers hold; what is left of each record's halves after one part
+/// The segments in groups, so many at a time as registers hold; what is left of each record's halves after one part
 /// is in memory until the next one.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt")]
-fn find<const EIGHTS: usize, const PARTS: usize>(
+fn find<const GROUPS: usize, const SEGMENTS: usize, const PARTS: usize>(
     columns: &Counts<'_>,
     replicated: &Replicated,
     among_columns: u64,
@@ -149,9 +150,9 @@ fn find<const EIGHTS: usize, const PARTS: usize>(
 ) {
     let most = _mm512_set1_epi8(most.cast_signed());
     let mut lefts = [_mm512_setzero_si512(); LEAF];
-    let column_counts = replicated.in_parts::<8>().as_chunks::<EIGHTS>().0;
-    for (part, (row_counts, column_counts)) in in_parts::<EIGHTS>(rows).iter().zip(column_counts).enumerate()
-    {
+    let column_counts = replicated.in_parts::<SEGMENTS>().as_chunks::<GROUPS>().0;
+    let row_counts = in_parts::<GROUPS, SEGMENTS>(rows);
+    for (part, (row_counts, column_counts)) in row_counts.iter().zip(column_counts).enumerate() {
         let counts = Registers::load(row_counts);
         let halves = load(rows.halves);
         for column in bits(among_columns) {
@@ -170,22 +171,24 @@ fn find<const EIGHTS: usize, const PARTS: usize>(
     }
 }
 
-/// The counts of 64 records, by eights of segments.
-type Eights<const EIGHTS: usize> = [[[u8; LEAF]; 8]; EIGHTS];
+/// The counts of 64 records, by groups of segments. Loops of eight are unrolled, longer ones not.
+type Groups<Count, const GROUPS: usize, const SEGMENTS: usize> = [[[Count; LEAF]; SEGMENTS]; GROUPS];
 
-/// The segment counts of a leaf, so many eights of segments at a time. Loops of eight are unrolled, longer ones not.
-fn in_parts<'a, const EIGHTS: usize>(counts: &Counts<'a>) -> &'a [Eights<EIGHTS>] {
+/// The segment counts of a leaf, so many groups of segments at a time.
+fn in_parts<'a, const GROUPS: usize, const SEGMENTS: usize>(
+    counts: &Counts<'a>,
+) -> &'a [Groups<u8, GROUPS, SEGMENTS>] {
     counts.by_segment.as_chunks().0.as_chunks().0
 }
 
 /// The counts of 64 records, in registers.
-struct Registers<const EIGHTS: usize>([[__m512i; 8]; EIGHTS]);
+struct Registers<const GROUPS: usize, const SEGMENTS: usize>([[__m512i; SEGMENTS]; GROUPS]);
 
-impl<const EIGHTS: usize> Registers<EIGHTS> {
+impl<const GROUPS: usize, const SEGMENTS: usize> Registers<GROUPS, SEGMENTS> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn load(counts: &Eights<EIGHTS>) -> Self {
-        let mut registers = [[_mm512_setzero_si512(); 8]; EIGHTS];
+    fn load(counts: &Groups<u8, GROUPS, SEGMENTS>) -> Self {
+        let mut registers = [[_mm512_setzero_si512(); SEGMENTS]; GROUPS];
         for (registers, counts) in registers.iter_mut().zip(counts) {
             for (register, counts) in registers.iter_mut().zip(counts) {
                 *register = load(counts);
@@ -197,7 +200,7 @@ impl<const EIGHTS: usize> Registers<EIGHTS> {
     /// The sums of the greater of each count and that of one record of another leaf.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn greater(&self, columns: &[[[i32; LEAF]; 8]; EIGHTS], column: usize) -> __m512i {
+    fn greater(&self, columns: &Groups<i32, GROUPS, SEGMENTS>, column: usize) -> __m512i {
         // two sums, as an addition has to wait for the one before
         let mut sums = [_mm512_setzero_si512(); 2];
         for (registers, columns) in self.0.iter().zip(columns) {

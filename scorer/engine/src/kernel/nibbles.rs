@@ -21,7 +21,7 @@ pub(super) const COLUMNS: usize = 128;
 /// Nibbles of a word.
 const WORD_PLACES: usize = 16;
 /// The places of an encoding are filled up to a multiple of this, so that a loop has no rest.
-pub(super) const PLACES_AT_ONCE: usize = 6;
+const PLACES_AT_ONCE: usize = 3;
 /// Places after which bytes could overflow, as each adds up to four.
 const CHUNK_PLACES: usize = 60;
 /// Pairs of rows that go over some columns while those are in the fastest cache.

@@ -77,7 +77,7 @@ proptest! {
         records in (1..=64u32, 1..=64u32),
         width in prop::sample::select(vec![1, 3, 8, 16, 31, 32]),
         bounds in prop::sample::select(vec![
-            Bounded::Segments(16), Bounded::Segments(24), Bounded::Segments(32), Bounded::Segments(48),
+            Bounded::Segments(12), Bounded::Segments(16), Bounded::Segments(24), Bounded::Segments(32), Bounded::Segments(48),
             Bounded::FinerSegments(16), Bounded::FinerSegments(48), Bounded::Projections,
         ]),
         threshold in prop::sample::select(vec![0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),

@@ -185,7 +185,7 @@ impl Leaves {
             Bounding::Projections(projections) => self.project(projections, cutoffs),
             Bounding::Counts(segments, finer) => {
                 match segments.segments {
-                    16 => self.count::<2>(segments),
+                    12 | 16 => self.count::<2>(segments),
                     24 => self.count::<3>(segments),
                     32 => self.count::<4>(segments),
                     48 => self.count::<6>(segments),

@@ -11,8 +11,9 @@
 //! A pair reaches the threshold only if |a∧b| is at least the sum of both records' shares of the cutoff
 //! (`Cutoffs::share`), hence only if `Σ |a_k − b_k| ≤ slack(a) + slack(b)`, where `slack(a) = |a| − 2·share(a)`.
 //! That is a few byte operations for 64 pairs at a time, and most pairs of unlike records end there. Any division of
-//! the bits is right; the one that keeps the fewest pairs is learnt from a sample ([`segments`]), and whether it is
-//! worth it at all is estimated from the same sample ([`plan`]).
+//! the bits is right; the one that keeps the fewest pairs is learnt from a [`sample`] ([`segments`]), and whether it is
+//! worth it at all is estimated from the same sample ([`plan`]). Where comparing encodings takes long, the pairs that
+//! remain are first told apart by the counts of more, finer segments.
 //!
 //! Records with similar counts are put side by side, 64 in a [`leaves`], whose least and greatest counts tell that
 //! most other leaves, and most records of the others, have no match in it.

@@ -26,6 +26,8 @@ const MOST_UNBOUNDED: f64 = 0.01;
 const VERY_MANY_CANDIDATES: f64 = 0.016;
 const MANY_CANDIDATES: f64 = 0.0005;
 const FEW_CANDIDATES: f64 = 0.000002;
+/// The fewest segments are enough if they leave no greater share of the pairs.
+const MOST_LEFT_BY_FEWEST: f64 = 0.0005;
 /// Finer segments are worth it if comparing the candidates would take longer than so much of the time for finding them.
 const MOST_COMPARING: f64 = 0.1;
 /// Directions are not looked for in longer encodings: it would take too long.
@@ -257,10 +259,12 @@ impl Learning<'_> {
     /// As few segments as are enough, and finer ones where comparing the pairs that are left would take long.
     fn segments(&self, costs: &Costs) -> (Plan, Bounding) {
         let (segments, left) = match self.candidates {
-            VERY_MANY_CANDIDATES.. => self.counts::<{ MOST_SEGMENTS / 8 }>(),
-            MANY_CANDIDATES.. => self.counts::<4>(),
-            FEW_CANDIDATES.. => self.counts::<3>(),
-            _ => self.counts::<2>(),
+            VERY_MANY_CANDIDATES.. => self.counts::<{ MOST_SEGMENTS / 8 }>(MOST_SEGMENTS),
+            MANY_CANDIDATES.. => self.counts::<4>(32),
+            FEW_CANDIDATES.. => self.counts::<3>(24),
+            _ => Some(self.counts::<2>(12))
+                .filter(|(_, left)| left.share() <= MOST_LEFT_BY_FEWEST)
+                .unwrap_or_else(|| self.counts::<2>(16)),
         };
         let (segments_time, candidates) = (costs.segment * segments.segments as f64, left.share());
         let takes_long = costs.candidate * candidates > MOST_COMPARING * segments_time;
@@ -270,9 +274,9 @@ impl Learning<'_> {
         (plan, Bounding::Counts(segments, finer))
     }
 
-    /// By so many times eight segments.
-    fn counts<const WORDS: usize>(&self) -> (Segments, Left<'_>) {
-        let segments = self.learn(8 * WORDS);
+    /// By so many segments, whose counts are in so many words.
+    fn counts<const WORDS: usize>(&self, segments: usize) -> (Segments, Left<'_>) {
+        let segments = self.learn(segments);
         let left = self.sample.left_by::<WORDS>(4, &segments);
         (segments, left)
     }

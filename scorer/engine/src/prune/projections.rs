@@ -70,9 +70,7 @@ impl Projections {
     /// Onto the directions in which the encodings of a sample are scattered most.
     pub(super) fn learn(sample: &[u64], width: usize, cutoffs: &Cutoffs) -> Self {
         let directions = directions(sample, width, COORDINATES);
-        let slacks = sample
-            .chunks_exact(width)
-            .map(|words| f64::from(cutoffs.slack(words.iter().map(|word| word.count_ones()).sum())));
+        let slacks = sample.chunks_exact(width).map(|words| f64::from(cutoffs.slack_of(words)));
         let slack = slacks.sum::<f64>() / (sample.len() / width) as f64;
         let mut units = f32::from(i8::MAX) / (DEVIATIONS * directions.deviation).max(1.0);
         loop {
@@ -254,7 +252,7 @@ mod tests {
             let cutoffs = Cutoffs::new(Threshold::new(threshold).unwrap(), width * 8);
             let projections = Projections::learn(&sets.concat(), width, &cutoffs);
             let project = |record: &[u64]| {
-                let slack = cutoffs.slack(record.iter().map(|word| word.count_ones()).sum());
+                let slack = cutoffs.slack_of(record);
                 (projections.project(record, slack), slack)
             };
             for a in sets[0].chunks_exact(width) {

@@ -103,7 +103,7 @@ impl<'a> Sample<'a> {
             self.datasets
                 .iter()
                 .flat_map(|words| words.chunks_exact(self.width))
-                .map(|words| self.slack(words))
+                .map(|words| self.cutoffs.slack_of(words))
         };
         slacks().filter(|&more| more > slack).count() as f64 / slacks().count().max(1) as f64
     }
@@ -114,13 +114,14 @@ impl<'a> Sample<'a> {
             self.datasets.iter().flat_map(|words| words.chunks_exact(self.width)).collect();
         let mut random = ChaCha20Rng::seed_from_u64(pairs as u64);
         let mut record = || records[random.random_range(0..records.len())];
-        (0..pairs).filter(|_| !records.is_empty()).map(|_| (record(), record())).collect()
+        let pairs = if records.is_empty() { 0 } else { pairs };
+        (0..pairs).map(|_| (record(), record())).collect()
     }
 
     /// What segment counts leave of the pairs of every so many records with all of the other data sets.
     pub(super) fn left_by<const WORDS: usize>(&self, every: usize, segments: &Segments) -> Left<'_> {
         let counting = Counting::<WORDS>::new(segments);
-        let bound = |words: &[u64]| (counting.count(words), self.slack(words));
+        let bound = |words: &[u64]| (counting.count(words), self.cutoffs.slack_of(words));
         self.left(every, bound, |(a, slack_a), (b, slack_b)| distance(a, b) <= slack_a + slack_b)
     }
 
@@ -128,7 +129,7 @@ impl<'a> Sample<'a> {
     pub(super) fn left_after<const WORDS: usize>(&self, left: &Left<'_>, segments: &Segments) -> f64 {
         let counting = Counting::<WORDS>::new(segments);
         let remains = |(a, b): &&SampledPair<'_>| {
-            let slacks = self.slack(a) + self.slack(b);
+            let slacks = self.cutoffs.slack_of(a) + self.cutoffs.slack_of(b);
             distance(&counting.count(a), &counting.count(b)) <= slacks
         };
         let remaining = left.pairs.iter().filter(remains).count() as f64 / left.pairs.len().max(1) as f64;
@@ -138,7 +139,7 @@ impl<'a> Sample<'a> {
     /// What projections leave.
     pub(super) fn left_by_projections(&self, projections: &Projections) -> Left<'_> {
         // a product takes longer than the differences of a few counts
-        self.left(4, |words| projections.project(words, self.slack(words)), |a, b| a.reach(b))
+        self.left(4, |words| projections.project(words, self.cutoffs.slack_of(words)), |a, b| a.reach(b))
     }
 
     /// What is left of the pairs of every so many records with all of the other data sets.
@@ -163,10 +164,6 @@ impl<'a> Sample<'a> {
             }
         }
         left
-    }
-
-    fn slack(&self, words: &[u64]) -> u32 {
-        self.cutoffs.slack(words.iter().map(|word| word.count_ones()).sum())
     }
 }
 
@@ -195,7 +192,7 @@ mod tests {
         let segments = Segments::learn(16, &sample.random_pairs(500), width, &cutoffs, Effort::LITTLE);
         let counting = Counting::<2>::new(&segments);
         let is_left = |(a, b): &SampledPair<'_>| {
-            distance(&counting.count(a), &counting.count(b)) <= sample.slack(a) + sample.slack(b)
+            distance(&counting.count(a), &counting.count(b)) <= cutoffs.slack_of(a) + cutoffs.slack_of(b)
         };
         for every in [1, 4] {
             let rows = sample.datasets[0].chunks_exact(width).step_by(every);

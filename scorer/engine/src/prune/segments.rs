@@ -95,11 +95,10 @@ impl<const EIGHTS: usize> Learner<EIGHTS> {
     fn new(segments: usize, pairs: &[SampledPair<'_>], width: usize, cutoffs: &Cutoffs) -> Self {
         debug_assert!(pairs.len() <= MOST_PAIRS);
         let mut random = ChaCha20Rng::seed_from_u64(segments as u64);
-        let slack = |words: &[u64]| cutoffs.slack(words.iter().map(|word| word.count_ones()).sum());
         let mut learner = Self {
             segments,
             differences: vec![Vec::new(); width * 64],
-            slacks: pairs.iter().map(|(a, b)| slack(a) + slack(b)).collect(),
+            slacks: pairs.iter().map(|(a, b)| cutoffs.slack_of(a) + cutoffs.slack_of(b)).collect(),
             sums: vec![[[0; 8]; EIGHTS]; pairs.len()],
             weights: vec![1; pairs.len()],
             places: Vec::with_capacity(width * 64),
