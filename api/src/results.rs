@@ -258,7 +258,7 @@ async fn send(
     run: &str,
     vary: &'static str,
 ) -> Result<Response, Error> {
-    let etag = format!("\"{}\"", result.sha256);
+    let etag = format!("\"{}\"", result.blake3);
     let bytes = u64::try_from(result.bytes).unwrap_or_default();
     let part = ranges::wanted(method, headers, &etag, bytes);
     let (status, range, body) = match part {

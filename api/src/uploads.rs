@@ -253,8 +253,8 @@ async fn claim(
     prefix: &str,
     contribution: Contribution,
 ) -> Result<Option<String>, Error> {
-    let Contribution { encodings, blocks, records, encoding_bytes, sha256 } = contribution;
-    let data = PartyData { records, encoding_bytes, encodings, blocks, sha256 };
+    let Contribution { encodings, blocks, records, encoding_bytes, blake3 } = contribution;
+    let data = PartyData { records, encoding_bytes, encodings, blocks, blake3 };
     let Claim { verdict, keeps_objects } = claims::claim(app, place, &data).await;
     if !keeps_objects {
         remove(app, prefix).await;

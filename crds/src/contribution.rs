@@ -22,8 +22,8 @@ pub struct PartyData {
     pub encodings: String,
     /// Key of the blocks.
     pub blocks: Option<String>,
-    /// SHA-256 of the encodings, in hex.
-    pub sha256: String,
+    /// BLAKE3 of the encodings, in hex.
+    pub blake3: String,
 }
 
 /// What became of the data.
@@ -74,7 +74,7 @@ pub fn claim(
                 contributed_at: Some(Time(now)),
                 encodings: Some(data.encodings.clone()),
                 blocks: data.blocks.clone(),
-                sha256: Some(data.sha256.clone()),
+                blake3: Some(data.blake3.clone()),
                 source_version: entry.source_version.clone(),
             };
             Outcome::Accepted
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn data(encoding_bytes: u32) -> PartyData {
-        PartyData { records: 10, encoding_bytes, encodings: "key".into(), blocks: None, sha256: "00".into() }
+        PartyData { records: 10, encoding_bytes, encodings: "key".into(), blocks: None, blake3: "00".into() }
     }
 
     fn claimed(spec: &LinkageProjectSpec, claims: &[(&str, u32)]) -> (LinkageProjectStatus, Vec<Outcome>) {

@@ -290,9 +290,9 @@ pub struct PartyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<String>,
 
-    /// SHA-256 of the stored encodings, in hex.
+    /// BLAKE3 of the stored encodings, in hex; `b3sum` prints the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    pub blake3: Option<String>,
 
     /// The version of the source objects that was read last, so that a replaced object is read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -298,6 +298,6 @@ pub struct ResultStatus {
     pub key: String,
     /// Size in bytes.
     pub bytes: i64,
-    /// SHA-256, in hex.
-    pub sha256: String,
+    /// BLAKE3 of the object, in hex; `b3sum` prints the same.
+    pub blake3: String,
 }

@@ -68,11 +68,11 @@ fn make(store: &Path, pairs: u32, data: &Data, shards: u32) {
         }
         let writer = runtime.block_on(objects.writer(&format!("{PAIRS}/{shard}.pairs"))).unwrap();
         let (pairs, writer) = write(BlockingWriter::new(writer), sorter.finish().unwrap());
-        let Written { bytes, sha256 } = writer.finish().unwrap();
+        let Written { bytes, blake3 } = writer.finish().unwrap();
         let comparisons = u64::from(own) * u64::from(data.records);
         let version = FORMAT_VERSION;
         let manifest =
-            ShardManifest { version, shard, shards, comparisons, pairs, bytes, sha256, seconds: 0.0 };
+            ShardManifest { version, shard, shards, comparisons, pairs, bytes, blake3, seconds: 0.0 };
         let manifest = serde_json::to_vec(&manifest).unwrap();
         std::fs::write(store.join(format!("{PAIRS}/{shard}.json")), manifest).unwrap();
     }

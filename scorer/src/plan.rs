@@ -111,8 +111,8 @@ pub struct PartyInput {
     pub records: u64,
     /// Bytes of one encoding, a multiple of 8.
     pub encoding_bytes: u32,
-    /// SHA-256 of the encodings object, 64 lower-case hex digits.
-    pub sha256: String,
+    /// BLAKE3 of the encodings object, 64 lower-case hex digits.
+    pub blake3: String,
 }
 
 /// Brings one party's own objects (JSON or raw encodings) into the stored form.

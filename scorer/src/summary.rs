@@ -20,8 +20,8 @@ pub struct Contribution {
     pub records: u64,
     /// Bytes of one encoding.
     pub encoding_bytes: u32,
-    /// SHA-256 of the encodings object, in hex.
-    pub sha256: String,
+    /// BLAKE3 of the encodings object, in hex.
+    pub blake3: String,
 }
 
 /// One shard's sorted pairs are complete.
@@ -40,8 +40,8 @@ pub struct ShardManifest {
     pub pairs: u64,
     /// Size of the pairs object in bytes.
     pub bytes: u64,
-    /// SHA-256 of the pairs object, in hex.
-    pub sha256: String,
+    /// BLAKE3 of the pairs object, in hex.
+    pub blake3: String,
     /// Time spent scoring, loading included.
     pub seconds: f64,
 }
@@ -89,8 +89,8 @@ pub struct ResultObject {
     pub key: String,
     /// Size in bytes.
     pub bytes: u64,
-    /// SHA-256, in hex.
-    pub sha256: String,
+    /// BLAKE3, in hex.
+    pub blake3: String,
 }
 
 /// Why a Job failed: its pod's termination message.

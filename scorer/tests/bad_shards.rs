@@ -10,7 +10,6 @@ use scorer::pairs::{Pair, PairReader, PairWriter};
 use scorer::plan::FORMAT_VERSION;
 use scorer::summary::ShardManifest;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use support::program::{Ended, job};
 
 /// A store in a folder with two scored shards of a run of 10 and 20 records.
@@ -50,7 +49,7 @@ impl Scored {
             comparisons: 100,
             pairs,
             bytes: content.len() as u64,
-            sha256: hex::encode(Sha256::digest(content)),
+            blake3: blake3::hash(content).to_hex().to_string(),
             seconds: 0.0,
         };
         std::fs::write(self.path(&format!("pairs/{shard}.pairs")), content).unwrap();
@@ -66,7 +65,7 @@ impl Scored {
     }
 
     fn solve(&self, result_type: &str) -> Ended {
-        let input = |records: u64| json!({"party": "p", "encodings": "e", "records": records, "encodingBytes": 128, "sha256": "0".repeat(64)});
+        let input = |records: u64| json!({"party": "p", "encodings": "e", "records": records, "encodingBytes": 128, "blake3": "0".repeat(64)});
         let plan = json!({"version": 1, "run": "r", "threshold": 0.8, "resultType": result_type, "blocking": false,
             "inputs": [input(10), input(20)], "output": "runs/r/", "shards": 2, "memoryLimitBytes": 256 << 20});
         job(&["solve"], self.folder.path(), &plan)
@@ -91,7 +90,7 @@ const FAULTS: &[Fault] = &[
     ("a manifest of a later version", |s| s.edit_manifest("version", json!(9)), "1.json"),
     ("a manifest of more pairs", |s| s.edit_manifest("pairs", json!(4)), "1.json"),
     ("a manifest of endless pairs", |s| s.edit_manifest("pairs", json!(u64::MAX)), "1.json"),
-    ("a manifest of other pairs", |s| s.edit_manifest("sha256", json!("0".repeat(64))), "1.pairs"),
+    ("a manifest of other pairs", |s| s.edit_manifest("blake3", json!("0".repeat(64))), "1.pairs"),
     ("a missing end", |s| cut(&s.path("pairs/1.pairs"), 24), "1.pairs"),
     ("a missing byte", |s| cut(&s.path("pairs/1.pairs"), 1), "1.pairs"),
     ("nothing", |s| s.write_bytes(1, 0, b""), "1.json"),

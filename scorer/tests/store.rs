@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use scorer::store::{FIRST_PART_BYTES, Store, StoreArgs, StoreError};
-use sha2::{Digest, Sha256};
 use support::weed::{self, Weed};
 
 #[tokio::test]
@@ -88,7 +87,7 @@ async fn large_objects(store: &Store) {
         }
         let written = writer.finish().await.unwrap();
         assert_eq!(written.bytes, bytes as u64);
-        assert_eq!(written.sha256, hex::encode(Sha256::digest(&content)));
+        assert_eq!(written.blake3, blake3::hash(&content).to_hex().to_string());
         assert!(store.read_small("t/large", u64::MAX).await.unwrap() == content, "{bytes} bytes");
     }
     let mut unfinished = store.writer("t/unfinished").await.unwrap();
@@ -162,7 +161,7 @@ async fn files(store: &Store) {
     let sent = store.upload_from(&from, "t/file").await.unwrap();
     let fetched = store.download_to("t/file", &to).await.unwrap();
     assert_eq!(sent, fetched);
-    assert_eq!(sent.sha256, hex::encode(Sha256::digest(&content)));
+    assert_eq!(sent.blake3, blake3::hash(&content).to_hex().to_string());
     assert!(std::fs::read(&to).unwrap() == content);
     assert!(matches!(store.download_to("t/none", &to).await, Err(StoreError::NotFound { .. })));
 }

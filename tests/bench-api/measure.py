@@ -135,7 +135,7 @@ def finish(service: Service, run: str, megabytes: int) -> None:
     key = f"runs/{uid}/result/groups"
     (service.store / key).parent.mkdir(parents=True)
     (service.store / key).write_bytes(b" " * (megabytes * 1_000_000))
-    status = {"stage": "Complete", "results": [{"name": "groups", "key": key, "bytes": megabytes * 1_000_000, "sha256": "0" * 64}]}
+    status = {"stage": "Complete", "results": [{"name": "groups", "key": key, "bytes": megabytes * 1_000_000, "blake3": "0" * 64}]}
     kubectl("patch", f"lrun/{run}", "--subresource=status", "--type=merge", "--patch", json.dumps({"status": status}))
     time.sleep(1)
 

@@ -62,7 +62,7 @@ def large(options: argparse.Namespace) -> list[tuple]:
     records = 5_000_000
     store = options.folder / "large"
     make(options, store, 1_000_000_000, records, 64, 2)
-    party = {"party": "", "encodings": "none", "records": records, "encodingBytes": 128, "sha256": "0" * 64}
+    party = {"party": "", "encodings": "none", "records": records, "encodingBytes": 128, "blake3": "0" * 64}
     plan = {
         "version": 1, "run": "bench", "threshold": 0.5, "resultType": "groups", "blocking": False,
         "inputs": [party | {"party": name} for name in ("a", "b")], "output": "runs/bench/", "shards": 64,

@@ -27,9 +27,9 @@ fn complete(service: &Service, run: &str, names: &[&str], formats: &[(&str, &str
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             let content = content(name, ending);
             std::fs::write(path, &content).unwrap();
-            let sha256 = format!("{ending:0>64}");
+            let blake3 = format!("{ending:0>64}");
             results.push(
-                json!({"name": name, "format": format, "key": key, "bytes": content.len(), "sha256": sha256}),
+                json!({"name": name, "format": format, "key": key, "bytes": content.len(), "blake3": blake3}),
             );
         }
     }

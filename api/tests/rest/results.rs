@@ -15,7 +15,7 @@ fn complete(service: &Service, run: &str, objects: &[(&str, Value)]) {
         let path = service.store.path().join(&key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content.to_string()).unwrap();
-        json!({"name": name, "key": key, "bytes": content.to_string().len(), "sha256": "0a".repeat(32)})
+        json!({"name": name, "key": key, "bytes": content.to_string().len(), "blake3": "0a".repeat(32)})
     });
     let results: Vec<_> = results.collect();
     service.kubernetes.change("linkageruns", run, |resource| {

@@ -106,7 +106,7 @@ fn next_step(view: &ProjectView, party: &Party, status: &LinkageProjectStatus) -
             encoding_bytes: data.encoding_bytes,
             encodings: data.encodings.clone(),
             blocks: data.blocks.clone(),
-            sha256: data.sha256.clone(),
+            blake3: data.blake3.clone(),
         }),
         Some(IngestState::Failed(failure)) => Step::Refuse(Refusal {
             reason: format!("{:?}", failure.reason),

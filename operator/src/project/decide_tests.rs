@@ -35,7 +35,7 @@ fn data(encoding_bytes: u32) -> IngestState {
         blocks: None,
         records: 10,
         encoding_bytes,
-        sha256: "00".into(),
+        blake3: "00".into(),
     })
 }
 

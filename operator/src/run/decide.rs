@@ -255,7 +255,7 @@ fn complete(view: &RunView, mut status: LinkageRunStatus, summary: &RunSummary) 
             format: result.format,
             key: result.key.clone(),
             bytes: count(result.bytes),
-            sha256: result.sha256.clone(),
+            blake3: result.blake3.clone(),
         })
         .collect();
     status.scores = summary.scores.as_deref().map(advice::scores);

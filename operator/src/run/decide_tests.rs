@@ -72,7 +72,7 @@ pub(in crate::run) fn summary() -> RunSummary {
             format: crds::ResultFormat::Csv,
             key: "runs/1/result/groups.csv".into(),
             bytes: 10,
-            sha256: "ab".into(),
+            blake3: "ab".into(),
         }],
         scores: None,
     }

@@ -68,10 +68,10 @@ pub fn job(
 pub fn data_sha256(project: &LinkageProject) -> String {
     let mut hash = Sha256::new();
     for input in inputs(project) {
-        let PartyInput { party, encodings, blocks, records, encoding_bytes, sha256 } = input;
+        let PartyInput { party, encodings, blocks, records, encoding_bytes, blake3 } = input;
         // a key is never used again, so it tells blocks apart that have no checksum; none has a line break in it
         let blocks = blocks.unwrap_or_default();
-        hash.update(format!("{party}\n{encodings}\n{blocks}\n{records}\n{encoding_bytes}\n{sha256}\n"));
+        hash.update(format!("{party}\n{encodings}\n{blocks}\n{records}\n{encoding_bytes}\n{blake3}\n"));
     }
     hex::encode(hash.finalize())
 }
@@ -129,7 +129,7 @@ fn inputs(project: &LinkageProject) -> Vec<PartyInput> {
         blocks: party.blocks.clone(),
         records: party.records.and_then(|records| u64::try_from(records).ok()).unwrap_or(0),
         encoding_bytes: party.encoding_bytes.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0),
-        sha256: party.sha256.clone().unwrap_or_default(),
+        blake3: party.blake3.clone().unwrap_or_default(),
     };
     contributed.map(input).collect()
 }

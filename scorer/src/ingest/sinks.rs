@@ -47,7 +47,7 @@ impl Sinks {
             blocks: None,
             records: u64::from(counted.records),
             encoding_bytes: counted.encoding_bytes,
-            sha256: String::new(),
+            blake3: String::new(),
         };
         if let Some(writer) = self.blocks {
             contribution.blocks = Some(writer.key().to_owned());
@@ -56,7 +56,7 @@ impl Sinks {
         if let Some(writer) = self.encodings {
             contribution.encodings = writer.key().to_owned();
             match writer.finish().await {
-                Ok(written) => contribution.sha256 = written.sha256,
+                Ok(written) => contribution.blake3 = written.blake3,
                 Err(error) => {
                     remove(&self.store, contribution.blocks.as_deref()).await;
                     return Err(error.into());

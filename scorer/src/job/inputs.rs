@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
-use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
 use super::failure::{corrupt, internal};
 use super::{Work, memory};
 use crate::engine::{Blocks, BlocksBuilder, FileEncodings};
 use crate::plan::PartyInput;
-use crate::store::{Store, StoreError};
+use crate::store::{ContentHash, Store, StoreError};
 use crate::summary::Failure;
 
 /// Files are checked in pieces of this size.
@@ -50,28 +49,28 @@ async fn fetch(store: &Store, input: &PartyInput, path: &Path) -> Result<PathBuf
     if info.bytes != expected {
         return Err(corrupt(key, &format!("it has {} bytes, {expected} were contributed", info.bytes)));
     }
-    let (path, sha256) = match store.local_path(key) {
+    let (path, blake3) = match store.local_path(key) {
         Some(path) => {
-            let sha256 = file_sha256(&path).await?;
-            (path, sha256)
+            let blake3 = file_blake3(&path).await?;
+            (path, blake3)
         }
-        None => (path.to_owned(), store.download_to(key, path).await?.sha256),
+        None => (path.to_owned(), store.download_to(key, path).await?.blake3),
     };
-    if sha256 != input.sha256 {
+    if blake3 != input.blake3 {
         return Err(corrupt(key, &format!("it is not what party {} contributed", input.party)));
     }
     Ok(path)
 }
 
-async fn file_sha256(path: &Path) -> Result<String, Failure> {
+async fn file_blake3(path: &Path) -> Result<String, Failure> {
     let failed =
         |source| StoreError::File { what: format!("the file {} cannot be read", path.display()), source };
     let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
-    let mut hash = Sha256::new();
+    let mut hash = ContentHash::new();
     let mut buffer = vec![0; READ_BYTES];
     loop {
         match file.read(&mut buffer).await.map_err(failed)? {
-            0 => return Ok(hex::encode(hash.finalize())),
+            0 => return Ok(hash.hex()),
             read => hash.update(&buffer[..read]),
         }
     }

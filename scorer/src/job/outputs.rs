@@ -34,9 +34,9 @@ impl Object {
     pub fn finish(self, out: Out) -> Result<ResultObject, Failure> {
         let writer = out.into_inner();
         let writer = writer.map_err(|error| from_io("the result could not be stored", error.into_error()))?;
-        let Written { bytes, sha256 } = writer.finish()?;
+        let Written { bytes, blake3 } = writer.finish()?;
         let Self { name, format, key } = self;
-        Ok(ResultObject { name, format, key, bytes, sha256 })
+        Ok(ResultObject { name, format, key, bytes, blake3 })
     }
 }
 

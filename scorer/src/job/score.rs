@@ -47,7 +47,7 @@ pub async fn score(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
         comparisons: outcome.comparisons,
         pairs: outcome.pairs,
         bytes: written.bytes,
-        sha256: written.sha256,
+        blake3: written.blake3,
         seconds: start.elapsed().as_secs_f64(),
     };
     if let Some(scores) = &scores {

@@ -67,7 +67,7 @@ impl StoredPairs {
         Ok(Some(Self {
             store: work.store.clone(),
             key,
-            expected: Written { bytes: manifest.bytes, sha256: manifest.sha256.clone() },
+            expected: Written { bytes: manifest.bytes, blake3: manifest.blake3.clone() },
             piece_bytes: memory::piece_bytes(work.plan.memory_limit_bytes, work.plan.shards),
             records: work.records().into(),
             pairs: manifest.pairs,

@@ -56,7 +56,7 @@ async fn take_over_shard(work: &Work, earlier: &PairsFrom, shard: u32) -> Result
     let copying = tokio::task::spawn_blocking(move || copy(pairs, threshold, writer));
     let (pairs, written) = copying.await.map_err(|error| internal(&error.to_string()))??;
     let seconds = start.elapsed().as_secs_f64();
-    let taken = ShardManifest { pairs, bytes: written.bytes, sha256: written.sha256, seconds, ..manifest };
+    let taken = ShardManifest { pairs, bytes: written.bytes, blake3: written.blake3, seconds, ..manifest };
     write_json(&work.store, &key, &taken).await?;
     Ok(pairs)
 }

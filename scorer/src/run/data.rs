@@ -20,7 +20,7 @@ pub(super) async fn take_in(request: &Request, store: &Store) -> Result<Vec<Part
             blocks: contribution.blocks,
             records: contribution.records,
             encoding_bytes: contribution.encoding_bytes,
-            sha256: contribution.sha256,
+            blake3: contribution.blake3,
         });
     }
     check_sizes(&inputs)?;

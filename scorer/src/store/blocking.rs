@@ -4,11 +4,10 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ObjectWriter, Store, StoreError, Written};
+use super::{ContentHash, ObjectWriter, Store, StoreError, Written};
 
 /// Writes an object. Give it large pieces: see [`std::io::BufWriter`].
 pub struct BlockingWriter {
@@ -45,7 +44,7 @@ impl Write for BlockingWriter {
 /// Reads an object, a piece at a time; while one is read, the next is fetched. It holds no connection between the pieces, so
 /// that any number of readers can be open. Memory: two pieces.
 ///
-/// The last read fails unless size and SHA-256 are the expected ones.
+/// The last read fails unless size and hash are the expected ones.
 pub struct BlockingReader {
     object: Arc<Expected>,
     piece: Bytes,
@@ -69,7 +68,7 @@ struct Piece {
     /// Where they end.
     end: u64,
     /// Of all bytes up to there.
-    hash: Sha256,
+    hash: ContentHash,
 }
 
 /// An object is not the one that was written.
@@ -81,11 +80,11 @@ pub struct ChangedContent {
 
 impl Expected {
     /// Fetches the piece that begins where the bytes of this hash end.
-    async fn fetch(&self, start: u64, mut hash: Sha256) -> io::Result<Piece> {
+    async fn fetch(&self, start: u64, mut hash: ContentHash) -> io::Result<Piece> {
         let end = self.written.bytes.min(start + self.piece_bytes);
         let content = self.store.fetch(&self.key, start, end, None).await.map_err(io::Error::other)?;
         hash.update(&content);
-        if end == self.written.bytes && hex::encode(hash.clone().finalize()) != self.written.sha256 {
+        if end == self.written.bytes && hash.hex() != self.written.blake3 {
             return Err(io::Error::other(ChangedContent { key: self.key.clone() }));
         }
         Ok(Piece { content, end, hash })
@@ -106,7 +105,7 @@ impl BlockingReader {
     }
 
     /// Begins to fetch a piece, unless there is none.
-    fn begin(&mut self, start: u64, hash: Sha256) {
+    fn begin(&mut self, start: u64, hash: ContentHash) {
         if start < self.object.written.bytes {
             let object = Arc::clone(&self.object);
             let fetching = self.runtime.spawn(async move { object.fetch(start, hash).await });
@@ -117,7 +116,7 @@ impl BlockingReader {
     /// Waits for the next piece, and begins to fetch the one after it.
     fn advance(&mut self) -> io::Result<()> {
         if !std::mem::replace(&mut self.has_begun, true) {
-            self.begin(0, Sha256::new());
+            self.begin(0, ContentHash::new());
         }
         if let Some(next) = self.next.take() {
             let Piece { content, end, hash } = self.runtime.block_on(next).map_err(io::Error::other)??;
@@ -158,7 +157,7 @@ mod tests {
     }
 
     fn written(content: &[u8]) -> Written {
-        Written { bytes: content.len() as u64, sha256: hex::encode(Sha256::digest(content)) }
+        Written { bytes: content.len() as u64, blake3: blake3::hash(content).to_hex().to_string() }
     }
 
     fn content() -> Vec<u8> {

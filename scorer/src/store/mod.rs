@@ -8,6 +8,7 @@ mod blocking;
 mod dir;
 mod error;
 mod file_writer;
+mod hash;
 mod key;
 mod reader;
 mod s3;
@@ -30,6 +31,8 @@ pub use blocking::{BlockingReader, BlockingWriter, ChangedContent};
 pub use error::StoreError;
 pub use reader::ObjectReader;
 pub use writer::{FIRST_PART_BYTES, ObjectWriter, PARTS_IN_FLIGHT, Written};
+
+pub(crate) use hash::ContentHash;
 
 use dir::DirStore;
 use s3::S3Store;

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Backend, Store, StoreError, Written};
+use super::{Backend, ContentHash, Store, StoreError, Written};
 
 /// Bytes fetched by one request, and how many requests run at once: they bound the memory of a download.
 const RANGE_BYTES: u64 = 8 << 20;
@@ -25,7 +24,7 @@ impl Store {
         let info = self.head(key).await?.ok_or_else(|| StoreError::NotFound { key: key.into() })?;
         let to_file = || StoreError::file(format!("the file {} cannot be written", path.display()));
         let mut file = tokio::fs::File::create(path).await.map_err(|error| to_file()(error))?;
-        let mut hash = Sha256::new();
+        let mut hash = ContentHash::new();
         let starts = (0..info.bytes).step_by(RANGE_BYTES as usize);
         let mut chunks = stream::iter(starts)
             .map(|start| self.fetch(key, start, info.bytes.min(start + RANGE_BYTES), Some(&info.etag)))
@@ -35,7 +34,7 @@ impl Store {
             file.write_all(&chunk).await.map_err(|error| to_file()(error))?;
         }
         file.flush().await.map_err(|error| to_file()(error))?;
-        Ok(Written { bytes: info.bytes, sha256: hex::encode(hash.finalize()) })
+        Ok(Written { bytes: info.bytes, blake3: hash.hex() })
     }
 
     /// One range, tried again when the connection breaks within the body, which the client itself does not do.

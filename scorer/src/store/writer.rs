@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::StoreError;
 use super::dir::{DirStore, create_parent, joined, writing};
 use super::file_writer::FileWriter;
+use super::hash::ContentHash;
 use super::s3::{S3Store, S3Upload};
 
 pub use super::s3::{FIRST_PART_BYTES, PARTS_IN_FLIGHT};
@@ -17,8 +16,8 @@ pub use super::s3::{FIRST_PART_BYTES, PARTS_IN_FLIGHT};
 pub struct Written {
     /// Size in bytes.
     pub bytes: u64,
-    /// SHA-256, in hex.
-    pub sha256: String,
+    /// BLAKE3, in hex.
+    pub blake3: String,
 }
 
 /// An object that is being written. Nothing is seen under its key before [`ObjectWriter::finish`];
@@ -28,7 +27,7 @@ pub struct Written {
 /// each; objects above 10 GB have larger parts.
 pub struct ObjectWriter {
     key: String,
-    hash: Sha256,
+    hash: ContentHash,
     bytes: u64,
     sink: Sink,
 }
@@ -49,7 +48,7 @@ impl ObjectWriter {
     }
 
     fn new(key: &str, sink: Sink) -> Self {
-        Self { key: key.into(), hash: Sha256::new(), bytes: 0, sink }
+        Self { key: key.into(), hash: ContentHash::new(), bytes: 0, sink }
     }
 
     /// The key under which the object will be seen.
@@ -91,7 +90,7 @@ impl ObjectWriter {
                 joined(persisted.await).map_err(writing(&self.key))?;
             }
         }
-        Ok(Written { bytes: self.bytes, sha256: hex::encode(self.hash.finalize()) })
+        Ok(Written { bytes: self.bytes, blake3: self.hash.hex() })
     }
 
     /// Gives up, and waits until what was written is gone.
