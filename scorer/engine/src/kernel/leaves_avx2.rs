@@ -134,8 +134,8 @@ fn near(leaf: &Leaf<'_>, other: &Leaf<'_>) -> u64 {
     at_most(lefts, leaf.ranges.greatest_slack + other.ranges.greatest_slack)
 }
 
-/// As [`super::leaves::Plainly`] does it, with so many eights of segments, and two columns at a time, for which the counts
-/// of the rows are loaded once.
+/// As [`super::leaves::Plainly`] does it, with so many parts of so many segments, and two columns at a time, for which the
+/// counts of the rows are loaded once.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn find<const PARTS: usize, const SEGMENTS: usize>(
     columns: &Counts<'_>,
@@ -159,7 +159,7 @@ fn find<const PARTS: usize, const SEGMENTS: usize>(
             let half = broadcast(columns.halves[column]);
             [_mm256_add_epi8(halves[0], half), _mm256_add_epi8(halves[1], half)]
         });
-        // loops of eight are unrolled, longer ones not
+        // a loop over a part is unrolled, that over the parts is not
         for (rows, columns) in row_counts.iter().zip(column_counts) {
             for (rows, columns) in rows.iter().zip(columns) {
                 let rows = load(rows);
@@ -177,7 +177,7 @@ fn find<const PARTS: usize, const SEGMENTS: usize>(
     }
 }
 
-/// The segment counts of a leaf, by eights.
+/// The segment counts of a leaf, in parts.
 fn in_parts<'a, const PARTS: usize, const SEGMENTS: usize>(
     counts: &Counts<'a>,
 ) -> &'a [[[u8; LEAF]; SEGMENTS]] {
