@@ -24,6 +24,8 @@ RANDOM_THRESHOLD = 0.593
 # A run that other processes kept waiting for this share of its time is called disturbed.
 DISTURBED = 0.03
 THRESHOLDS = (0.8, 0.85, 0.9, 0.95)
+# Kernels for large tiles that are faster than those that count or look up bits in registers, as the targets have it.
+FASTER = ("amx", "avx512-tables", "avx2-tables")
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Bench:
         self.arguments = arguments
         self.cores = physical_cores()
         self.done = {}
-        # The kernel that targets of pruning and of the registers are about, where the engine would choose a faster one.
+        # The kernel that targets of pruning and of the registers are about, where a faster one is used.
         self.counting = None
         self.problems = []
         self.disturbed = False
@@ -391,7 +393,8 @@ def instructions(kernels, flags):
     """Which targets are in force: those of the kernel that was asked for, else those of the processor."""
     asked = os.environ.get("LINKAGE_KERNEL") or ("avx512" if "avx512" in kernels else "")
     if asked:
-        return {"amx": "avx512", "avx512": "avx512", "avx2": "avx2", "avx512bw": "avx2"}.get(asked)
+        return {"amx": "avx512", "avx512-tables": "avx512", "avx512": "avx512", "avx512bw": "avx2",
+                "avx2-tables": "avx2", "avx2": "avx2"}.get(asked)  # fmt: skip
     return "avx2" if "avx2" in flags else None
 
 
@@ -419,8 +422,8 @@ def main():
     model, flags = processor()
     kernels = bench.run([arguments.engine, "kernels"])
     targets = instructions(kernels["available"], flags)
-    if targets == "avx512" and not os.environ.get("LINKAGE_KERNEL") and kernels["available"][0] != "avx512":
-        bench.counting = "avx512"
+    if (os.environ.get("LINKAGE_KERNEL") or kernels["available"][0]) in FASTER:
+        bench.counting = targets
     version = version_of_this()
 
     wanted = [row for row in bench.rows() if arguments.only in row[0]]

@@ -9,7 +9,8 @@ use std::arch::x86_64::{
 };
 
 use super::found::Found;
-use super::nibbles::{COLUMNS, LookUp, Nibbles, Place, Sums, TABLES, Table, without_few};
+use super::nibbles::{COLUMNS, LookUp, Nibbles, Sums, TABLES, Table, without_few};
+use super::places::Place;
 use super::popcnt::Popcnt;
 use super::{Scratch, Tile};
 use crate::threshold::Cutoffs;

@@ -101,7 +101,7 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         {
             let portable = matches!(self, Self::Portable);
-            let avx512 = matches!(self, Self::Avx512(_) | Self::Amx(_));
+            let avx512 = matches!(self, Self::Avx512(_) | Self::Avx512Tables(_) | Self::Amx(_));
             if avx512 && let Some(avx512) = LeavesAvx512::detect() {
                 // SAFETY: `detect` has seen that the processor has the features.
                 return unsafe { with_avx512(rows, columns, cutoffs, avx512, found) };

@@ -76,9 +76,9 @@ impl LeafKernel {
             let special = match kernel {
                 Kernel::Portable => None,
                 Kernel::Popcnt(_) => popcnt(),
-                Kernel::Avx512(_) => avx512(),
+                Kernel::Avx512(_) | Kernel::Avx512Tables(_) => avx512(),
                 Kernel::Amx(amx) => LeavesAmx::of(amx).map(Self::Amx).or_else(avx512),
-                Kernel::Avx2(_) | Kernel::Avx512bw(_) => avx2(),
+                Kernel::Avx2(_) | Kernel::Avx2Tables(_) | Kernel::Avx512bw(_) => avx2(),
             };
             special.unwrap_or(Self::Portable)
         }

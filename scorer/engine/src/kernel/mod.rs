@@ -3,14 +3,18 @@
 //! [`plain`] is portable. On x86-64 it is compiled a second time for processors with POPCNT (all since 2008), which the
 //! baseline instruction set lacks, [`avx512`] is for those with AVX-512 VPOPCNTDQ, and [`amx`] multiplies matrices.
 //! [`avx2`] and [`avx512bw`] look up what has no instruction of its own before that, and so does [`neon`] on 64-bit ARM.
-//! All find the same.
+//! [`avx2_tables`] and [`avx512_tables`] look up in memory, which is faster for large tiles. All find the same.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+mod avx2_tables;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_tables;
 #[cfg(target_arch = "x86_64")]
 mod avx512bw;
 mod candidates;
@@ -34,12 +38,16 @@ mod leaves_popcnt;
 mod neon;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod nibbles;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod places;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod popcnt;
 #[cfg(target_arch = "x86_64")]
 mod replicated;
 mod room;
+#[cfg(target_arch = "x86_64")]
+mod tables;
 mod values;
 #[cfg(target_arch = "x86_64")]
 mod zmm;
@@ -64,6 +72,15 @@ pub(super) struct Tile<'a> {
     pub width: usize,
 }
 
+impl Tile<'_> {
+    /// The first so many records, and the others.
+    #[cfg(target_arch = "x86_64")]
+    fn split_at(self, records: usize) -> (Self, Self) {
+        let (words, counts) = (self.words.split_at(records * self.width), self.counts.split_at(records));
+        (Self { words: words.0, counts: counts.0, ..self }, Self { words: words.1, counts: counts.1, ..self })
+    }
+}
+
 /// A pair at or above the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Hit {
@@ -84,6 +101,8 @@ pub(super) struct Scratch {
     transposed: avx512::Transposed,
     #[cfg(target_arch = "x86_64")]
     expanded: amx::Expanded,
+    #[cfg(target_arch = "x86_64")]
+    by_tables: tables::ByTables,
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     nibbles: nibbles::Nibbles,
 }
@@ -97,9 +116,13 @@ pub(super) enum Kernel {
     #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Avx2),
     #[cfg(target_arch = "x86_64")]
+    Avx2Tables(avx2_tables::Avx2Tables),
+    #[cfg(target_arch = "x86_64")]
     Avx512bw(avx512bw::Avx512bw),
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx512Tables(avx512_tables::Avx512Tables),
     #[cfg(target_arch = "x86_64")]
     Amx(amx::Amx),
     #[cfg(target_arch = "aarch64")]
@@ -107,7 +130,8 @@ pub(super) enum Kernel {
 }
 
 /// What LINKAGE_KERNEL calls the kernels that there are, on whatever processor.
-const NAMES: [&str; 7] = ["amx", "avx512", "avx512bw", "avx2", "neon", "popcnt", "portable"];
+const NAMES: [&str; 9] =
+    ["amx", "avx512-tables", "avx512", "avx512bw", "avx2-tables", "avx2", "neon", "popcnt", "portable"];
 
 /// The environment variable that names the kernel to use instead of the fastest one.
 const VARIABLE: &str = "LINKAGE_KERNEL";
@@ -118,8 +142,10 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         let special = [
             amx::Amx::detect().map(Self::Amx),
+            avx512_tables::Avx512Tables::detect().map(Self::Avx512Tables),
             avx512::Avx512::detect().map(Self::Avx512),
             avx512bw::Avx512bw::detect().map(Self::Avx512bw),
+            avx2_tables::Avx2Tables::detect().map(Self::Avx2Tables),
             avx2::Avx2::detect().map(Self::Avx2),
             popcnt::Popcnt::detect().map(Self::Popcnt),
         ];
@@ -160,9 +186,13 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
+            Self::Avx2Tables(_) => "avx2-tables",
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512bw(_) => "avx512bw",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Tables(_) => "avx512-tables",
             #[cfg(target_arch = "x86_64")]
             Self::Amx(_) => "amx",
             #[cfg(target_arch = "aarch64")]
@@ -187,9 +217,13 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(avx2) => avx2.score_tile(rows, columns, cutoffs, scratch),
             #[cfg(target_arch = "x86_64")]
+            Self::Avx2Tables(tables) => tables.score_tile(rows, columns, cutoffs, scratch),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512bw(avx512bw) => avx512bw.score_tile(rows, columns, cutoffs, scratch),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(avx512) => avx512.score_tile(rows, columns, cutoffs, scratch),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Tables(tables) => tables.score_tile(rows, columns, cutoffs, scratch),
             #[cfg(target_arch = "x86_64")]
             Self::Amx(amx) => amx.score_tile(rows, columns, cutoffs, scratch),
             #[cfg(target_arch = "aarch64")]

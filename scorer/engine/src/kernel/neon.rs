@@ -10,7 +10,8 @@ use std::arch::aarch64::{
 };
 
 use super::found::Found;
-use super::nibbles::{COLUMNS, LookUp, Nibbles, Place, Sums, TABLES, Table, without_few};
+use super::nibbles::{COLUMNS, LookUp, Nibbles, Sums, TABLES, Table, without_few};
+use super::places::Place;
 use super::{Scratch, Tile, plain};
 use crate::threshold::Cutoffs;
 

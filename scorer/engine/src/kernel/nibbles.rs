@@ -13,13 +13,12 @@
 //! which [`super::avx2`], [`super::avx512bw`] and [`super::neon`] do.
 
 use super::found::Found;
+use super::places::{LOW_HALVES, Place, RECORDS, WORD_PLACES, transpose, word_of_each};
 use super::{Hit, Tile};
 use crate::threshold::Cutoffs;
 
 /// Columns that are compared together, for the tables of the rows to be loaded less often.
-pub(super) const COLUMNS: usize = 128;
-/// Nibbles of a word.
-const WORD_PLACES: usize = 16;
+pub(super) const COLUMNS: usize = RECORDS;
 /// The places of an encoding are filled up to a multiple of this, so that a loop has no rest.
 const PLACES_AT_ONCE: usize = 3;
 /// Places after which bytes could overflow, as each adds up to four.
@@ -28,12 +27,6 @@ const CHUNK_PLACES: usize = 60;
 const PAIRS_AT_ONCE: usize = 16;
 /// Fewer rows or columns than that are not worth transposing; tests have few.
 const FEWEST: (usize, usize) = if cfg!(test) { (3, 5) } else { (16, 56) };
-const LOW_HALVES: u64 = 0x0f0f_0f0f_0f0f_0f0f;
-
-/// The nibbles of some columns at the same place, one a byte.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-pub(super) struct Place(pub(super) [u8; COLUMNS]);
 
 /// A sum for each column. There are even ones (those in the even bytes of a [`Place`]), then odd ones.
 #[derive(Clone, Copy, Debug)]
@@ -132,11 +125,11 @@ impl Nibbles {
     fn fill_columns(&mut self, columns: Tile<'_>, places: usize, cutoffs: &Cutoffs) {
         let width = columns.width;
         self.columns.clear();
-        self.columns.resize(columns.counts.len().div_ceil(COLUMNS) * places, Place([0; COLUMNS]));
+        self.columns.resize(columns.counts.len().div_ceil(COLUMNS) * places, Place([0; RECORDS]));
         let blocks = columns.words.chunks(COLUMNS * width);
         for (places, records) in self.columns.chunks_exact_mut(places).zip(blocks) {
             for (word, places) in places.as_chunks_mut().0.iter_mut().take(width).enumerate() {
-                transpose(records, width, word, places);
+                transpose(&word_of_each(records, width, word), places);
             }
         }
         self.starts.clear();
@@ -146,39 +139,6 @@ impl Nibbles {
             starts.0.iter_mut().zip(counts).for_each(|(start, &count)| *start = -cutoffs.share(count) as i16);
             starts
         }));
-    }
-}
-
-/// Sorts the nibbles of one word of some records by place: the low ones of its eight bytes, then the high ones.
-#[inline(always)]
-fn transpose(records: &[u64], width: usize, word: usize, places: &mut [Place; WORD_PLACES]) {
-    /// As many squares of eight by eight bytes at once as registers have 64-bit lanes.
-    const SQUARES: usize = 4;
-    for first in (0..COLUMNS).step_by(8 * SQUARES) {
-        let mut squares = [[0; SQUARES]; 8];
-        for (byte, words) in squares.iter_mut().enumerate() {
-            for (square, words) in words.iter_mut().enumerate() {
-                // the columns of even bytes come before all of those of odd ones
-                let column = first / 2 + 4 * square + byte / 2 + COLUMNS / 2 * (byte % 2);
-                *words = records.get(column * width + word).copied().unwrap_or(0);
-            }
-        }
-        for (step, mask) in [(4, u64::MAX >> 32), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff)] {
-            for i in (0..8).filter(|i| i & step == 0) {
-                let (above, below) = squares.split_at_mut(i + step);
-                for (a, b) in above[i].iter_mut().zip(&mut below[0]) {
-                    let differing = ((*a >> (8 * step)) ^ *b) & mask;
-                    *a ^= differing << (8 * step);
-                    *b ^= differing;
-                }
-            }
-        }
-        for (i, words) in squares.iter().enumerate() {
-            let low = words.map(|word| (word & LOW_HALVES).to_le_bytes());
-            let high = words.map(|word| ((word >> 4) & LOW_HALVES).to_le_bytes());
-            places[i].0[first..][..8 * SQUARES].copy_from_slice(low.as_flattened());
-            places[i + 8].0[first..][..8 * SQUARES].copy_from_slice(high.as_flattened());
-        }
     }
 }
 

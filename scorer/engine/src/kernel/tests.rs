@@ -212,3 +212,34 @@ fn cutoffs_of_the_largest_encodings_are_exact_at_the_border() {
         }
     }
 }
+
+/// Where sums are kept in bytes, they come to their greatest here, and just do not overflow.
+#[test]
+fn encodings_with_nearly_all_bits_set_are_matched_as_by_the_definition() {
+    for (width, threshold) in
+        [(1, 0.9), (4, 0.8), (4, 1.0), (5, 0.95), (7, 0.75), (16, 0.4), (16, 0.9), (16, 0.99)]
+    {
+        let record = |seed: usize, missing: usize| {
+            let mut words = vec![u64::MAX; width];
+            (0..missing)
+                .for_each(|i| words[(seed * 7 + i * 5) % width] &= !(1 << ((seed * 31 + i * 17) % 64)));
+            words
+        };
+        // The last two rows are left to another kernel; and so are all, if one has all bits of four words set.
+        for full_row in [false, true] {
+            let rows: Vec<_> = (0..130)
+                .flat_map(|i| record(i, if full_row && i == 77 { 0 } else { width + i % 4 }))
+                .collect();
+            let columns: Vec<_> = (0..300).flat_map(|i| record(1000 + i, i % (8 * width))).collect();
+            let expected = expected(&rows, &columns, width, threshold);
+            assert!(!expected.is_empty());
+            for kernel in Kernel::available() {
+                assert!(
+                    found(kernel, &rows, &columns, width, threshold) == expected,
+                    "{} {width} {threshold}",
+                    kernel.name()
+                );
+            }
+        }
+    }
+}

@@ -158,13 +158,15 @@ struct Costs {
 
 impl Costs {
     fn of(kernel: Kernel) -> Self {
+        let avx512 = Self { word: 0.054, segment: 0.0054, finer: None, candidate: 2.7, projected: None };
+        let avx2 = Self { word: 0.078, segment: 0.0065, finer: Some(2.0), candidate: 6.0, projected: None };
         match kernel.name() {
-            "amx" => Self { word: 0.031, segment: 0.0054, finer: None, candidate: 2.7, projected: Some(0.1) },
-            "avx512" => Self { word: 0.054, segment: 0.0054, finer: None, candidate: 2.7, projected: None },
+            "amx" => Self { word: 0.031, projected: Some(0.1), ..avx512 },
+            "avx512-tables" => Self { word: 0.049, ..avx512 },
+            "avx512" => avx512,
+            "avx2-tables" => Self { word: 0.06, ..avx2 },
             // NEON has not been measured; it does the same steps
-            "avx512bw" | "avx2" | "neon" => {
-                Self { word: 0.078, segment: 0.0065, finer: Some(2.0), candidate: 6.0, projected: None }
-            }
+            "avx512bw" | "avx2" | "neon" => avx2,
             "popcnt" => Self { word: 0.25, segment: 0.03, finer: Some(2.0), candidate: 6.0, projected: None },
             _ => Self { word: 0.66, segment: 0.03, finer: Some(2.0), candidate: 12.0, projected: None },
         }
