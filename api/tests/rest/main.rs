@@ -8,6 +8,7 @@ mod formats;
 mod histogram;
 mod kubernetes;
 mod limits;
+mod metrics;
 mod page;
 mod projects;
 mod results;
