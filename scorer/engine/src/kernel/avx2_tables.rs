@@ -12,17 +12,14 @@ use super::tables::{self, ByTables, ENTRY, Registers};
 use super::{Scratch, Tile};
 use crate::threshold::Cutoffs;
 
-/// Proof that the processor has AVX2, BMI and POPCNT, and the kernel for what is not worth tables.
+/// Proof that the processor has AVX2, with the kernel for what is not worth tables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2Tables(Avx2);
 
 impl Avx2Tables {
     /// None on a processor without it.
     pub(super) fn detect() -> Option<Self> {
-        let has = std::arch::is_x86_feature_detected!("bmi1")
-            && std::arch::is_x86_feature_detected!("bmi2")
-            && std::arch::is_x86_feature_detected!("popcnt");
-        Avx2::detect().filter(|_| has).map(Self)
+        Avx2::detect().map(Self)
     }
 
     #[allow(unsafe_code)]
@@ -43,7 +40,7 @@ impl Avx2Tables {
     }
 }
 
-#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+#[target_feature(enable = "avx2,popcnt")]
 fn score(tables: &mut ByTables, found: &mut Found<'_>, by: Avx2Tables) {
     tables.score(found, by);
 }

@@ -13,21 +13,17 @@ use super::tables::{self, ByTables, ENTRY, Registers};
 use super::{Scratch, Tile};
 use crate::threshold::Cutoffs;
 
-/// Proof that the processor has AVX-512BW, BMI and POPCNT, and the kernels for what is not worth tables.
+/// Proof that the processor has AVX-512BW, with the kernels for what is not worth tables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512Tables {
-    with_popcnt: Option<Avx512>,
-    without: Avx512bw,
+    avx512: Option<Avx512>,
+    avx512bw: Avx512bw,
 }
 
 impl Avx512Tables {
     /// None on a processor without it.
     pub(super) fn detect() -> Option<Self> {
-        let has = std::arch::is_x86_feature_detected!("bmi1")
-            && std::arch::is_x86_feature_detected!("bmi2")
-            && std::arch::is_x86_feature_detected!("popcnt");
-        let without = Avx512bw::detect().filter(|_| has)?;
-        Some(Self { with_popcnt: Avx512::detect(), without })
+        Avx512bw::detect().map(|avx512bw| Self { avx512: Avx512::detect(), avx512bw })
     }
 
     #[allow(unsafe_code)]
@@ -42,16 +38,14 @@ impl Avx512Tables {
             // SAFETY: a value of this type only comes from `detect`, which has seen that the processor has the features.
             unsafe { score(tables, found, self) }
         };
-        tables::score_tile(rows, columns, cutoffs, scratch, by_tables, |rows, scratch| {
-            match self.with_popcnt {
-                Some(kernel) => kernel.score_tile(rows, columns, cutoffs, scratch),
-                None => self.without.score_tile(rows, columns, cutoffs, scratch),
-            }
+        tables::score_tile(rows, columns, cutoffs, scratch, by_tables, |rows, scratch| match self.avx512 {
+            Some(kernel) => kernel.score_tile(rows, columns, cutoffs, scratch),
+            None => self.avx512bw.score_tile(rows, columns, cutoffs, scratch),
         });
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,popcnt")]
 fn score(tables: &mut ByTables, found: &mut Found<'_>, by: Avx512Tables) {
     tables.score(found, by);
 }

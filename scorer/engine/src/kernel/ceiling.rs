@@ -1,4 +1,4 @@
-//! What the benchmark asks of the kernels: which ones there are, and the speed that the fastest cannot exceed.
+//! What the benchmark asks of the kernels: which ones there are, and the speed that counting bits in registers cannot exceed.
 
 use super::{Kernel, NAMES};
 
