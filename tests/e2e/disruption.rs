@@ -27,6 +27,7 @@ async fn long_run(rest: &Rest) -> anyhow::Result<(String, String, String)> {
         let body = Body::binary(encodings, records);
         rest.post(&format!("projects/{project}/binaryclks"), token, body).await?.expect(201)?;
     }
+    // high enough that no other encodings match, and not so high that pairs are looked up, which takes no time
     let run = rest.create_run(&project, &result_token, 0.9).await?;
     Ok((project, run, result_token))
 }
@@ -60,7 +61,7 @@ async fn operator_api_and_scorer_are_killed_in_the_middle_of_a_run() -> Story {
         rest.wait_completed(&project, &run, &token).await?;
         check_result(&rest, &project, &run, &token).await?;
 
-        let run = rest.create_run(&project, &token, 0.95).await?;
+        let run = rest.create_run(&project, &token, 0.9).await?;
         wait_scoring(&here, &run).await?;
         let scorer = format!("pprl.dev/run={run}");
         here.namespace

@@ -208,7 +208,8 @@ impl Rest {
         token: &str,
         body: Body,
     ) -> anyhow::Result<Download> {
-        let began = Instant::now();
+        // Not since the request began: the way to a pod that was killed may stay open, and silent, for minutes.
+        let mut away_since = None;
         loop {
             let address = self.forward.lock().await.address.clone();
             let mut request = self.client.request(method.clone(), format!("{address}/api/v1/{path}"));
@@ -222,9 +223,9 @@ impl Rest {
                 body.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
             match Self::receive(request).await {
                 // as clients do: 503 is to be tried again
-                Ok(Download { status: 503, .. }) if began.elapsed() < PATIENCE => {}
+                Ok(Download { status: 503, .. }) if !is_past(&mut away_since) => {}
                 Ok(download) => return Ok(download),
-                Err(error) if began.elapsed() > PATIENCE => return Err(error.into()),
+                Err(error) if is_past(&mut away_since) => return Err(error.into()),
                 Err(_) => {
                     let mut forward = self.forward.lock().await;
                     if forward.address == address {
@@ -235,6 +236,11 @@ impl Rest {
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     }
+}
+
+/// Whether the service has been away for longer than a story's patience; from now on, if it was there until now.
+fn is_past(away_since: &mut Option<Instant>) -> bool {
+    away_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE
 }
 
 /// How far a run status is: state, stage, progress.

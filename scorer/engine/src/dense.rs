@@ -79,7 +79,7 @@ pub(super) fn for_each_pair_of_chunks<C: Default>(
     load: impl Fn(&mut C, usize, Range<u32>) -> Result<(), Error>,
     mut compare: impl FnMut(&Pass, (&C, u32), (&C, u32)) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let chunk_records = (linkage.memory / 2 / record_bytes).clamp(1, u32::MAX as usize) as u32;
+    let chunk_records = linkage.chunk_records(record_bytes);
     let (mut held, mut streamed) = (C::default(), C::default());
     for pass in work::slice(&linkage.records, linkage.shard).into_iter().map(Pass::new) {
         for held_records in pieces(pass.held_records.clone(), chunk_records) {

@@ -3,7 +3,7 @@ use super::dense::run_dense;
 use super::encodings::check_encoding_bytes;
 use super::executor::Executor;
 use super::kernel::{self, Found, Kernel, LeafKernel, Records, Tile};
-use super::prune::{self, Forced, Plan, run_pruned};
+use super::prune::{self, Forced, Plan, Pruning, run_lookup, run_pruned};
 use super::threshold::{Cutoffs, score};
 use super::{Blocks, EncodingSource, Error, Meter, PairSink, Shard, Threshold, work};
 
@@ -50,7 +50,7 @@ pub struct Linkage<'a> {
 
 /// What decides which pairs are kept.
 pub(super) struct Matcher {
-    kernel: Kernel,
+    pub(super) kernel: Kernel,
     pub(super) leaves: LeafKernel,
     pub(super) cutoffs: Cutoffs,
 }
@@ -198,10 +198,16 @@ impl<'a> Linkage<'a> {
         let matcher = Matcher { kernel, leaves: LeafKernel::of(kernel), cutoffs };
         match (self.blocks, pruning) {
             (Some(blocks), _) => run_blocked(self, blocks, &matcher, &mut executor)?,
-            (None, Some(pruning)) => run_pruned(self, &matcher, &pruning, &mut executor)?,
+            (None, Some(Pruning::Leaves(pruning))) => run_pruned(self, &matcher, &pruning, &mut executor)?,
+            (None, Some(Pruning::Index(lookup))) => run_lookup(self, &matcher, &lookup, &mut executor)?,
             (None, None) => run_dense(self, &matcher, &mut executor)?,
         }
         Ok(Outcome { plan, kernel: kernel.name(), ..executor.outcome })
+    }
+
+    /// Records of each of the two chunks that its memory has room for, if each takes so many bytes.
+    pub(super) fn chunk_records(&self, record_bytes: usize) -> u32 {
+        (self.memory / 2 / record_bytes).clamp(1, u32::MAX as usize) as u32
     }
 
     /// Bytes of one encoding, the same in all data sets.

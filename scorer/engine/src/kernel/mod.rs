@@ -34,6 +34,9 @@ mod leaves_avx512;
 mod leaves_neon;
 #[cfg(target_arch = "x86_64")]
 mod leaves_popcnt;
+mod lookup;
+#[cfg(target_arch = "x86_64")]
+mod lookup_avx2;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -55,6 +58,7 @@ mod zmm;
 pub use ceiling::{kernel_names, missing_kernel_names, register_ceiling};
 pub(super) use few::{FEW, Found, Records, fetch};
 pub(super) use leaf_kernel::{LeafKernel, LeafScratch};
+pub(super) use lookup::{Entries, PADDING, Wanted};
 pub(super) use room::room;
 pub(super) use values::{COORDINATES, Values};
 

@@ -4,12 +4,12 @@
 #[cfg(target_os = "linux")]
 const LEAST_BYTES: usize = 8 << 20;
 
-/// Room for so many words, for the caller to fill.
+/// Room for so many items, for the caller to fill.
 ///
 /// Where records are read in any order, each read of a page of 4 KB that was not read lately waits for the page tables as
 /// well as for the memory. Pages of 2 MB avoid most of that; Linux gives them to those who ask.
-pub(crate) fn room(words: usize) -> Vec<u64> {
-    let room = Vec::with_capacity(words);
+pub(crate) fn room<T>(items: usize) -> Vec<T> {
+    let room = Vec::with_capacity(items);
     #[cfg(target_os = "linux")]
     ask_for_large_pages(&room);
     room
@@ -17,10 +17,10 @@ pub(crate) fn room(words: usize) -> Vec<u64> {
 
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
-fn ask_for_large_pages(room: &Vec<u64>) {
+fn ask_for_large_pages<T>(room: &Vec<T>) {
     /// Of `madvise`, which wants whole pages: at least as large as those of any processor.
     const PAGE_BYTES: usize = 1 << 16;
-    let bytes = room.capacity() * size_of::<u64>();
+    let bytes = room.capacity() * size_of::<T>();
     if bytes < LEAST_BYTES || cfg!(miri) {
         return;
     }

@@ -5,7 +5,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelI
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use super::counting::Counting;
-use super::plan::{Bounding, Pruning};
+use super::plan::{Bounding, LeafPruning};
 use super::projections::Projections;
 use super::segments::Segments;
 use super::tree;
@@ -161,7 +161,7 @@ impl Leaves {
         &mut self,
         source: &dyn EncodingSource,
         records: Range<u32>,
-        pruning: &Pruning,
+        pruning: &LeafPruning,
         cutoffs: &Cutoffs,
     ) -> io::Result<()> {
         self.chunk.load(source, records)?;

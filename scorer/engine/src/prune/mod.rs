@@ -18,27 +18,35 @@
 //! Records with similar counts are put side by side, 64 in a [`leaves`], whose least and greatest counts tell that
 //! most other leaves, and most records of the others, have no match in it.
 //!
+//! At high thresholds pairs are looked up instead, by parts of the bits in which they agree: see [`parts`] and [`index`].
+//!
 //! Where matrices are multiplied, single pairs are told apart by [`projections`] instead of the counts of single segments.
 //!
 //! Bounds by counts of parts of a Bloom filter are known from multibit trees (Kristensen et al., Algorithms for
 //! Molecular Biology 2010) and from Bachteler, Reiher and Schnell's work on them for record linkage (2013); learning
 //! the parts, turning bits round, and the byte-wise test of 64 pairs are this project's.
 
+mod buckets;
 mod counting;
+mod index;
 mod leaves;
+mod parts;
 mod plan;
 mod principal;
 mod projections;
 mod run;
 mod sample;
 mod segments;
+mod tasks;
 mod tree;
 
+pub(super) use buckets::Entry;
+pub(super) use index::run_lookup;
 #[cfg(target_arch = "x86_64")]
 pub(super) use leaves::MOST_SEGMENTS;
 pub(super) use leaves::{BOX_SEGMENTS, Bounds, Counts, FinerCounts, LEAF, Leaf, Projected, Ranges};
 pub use plan::Plan;
-pub(super) use plan::{Forced, choose, forced};
+pub(super) use plan::{Forced, Pruning, choose, forced};
 pub(super) use run::run_pruned;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::index::Lookup;
 use super::leaves::{BOX_SEGMENTS, FINER_SEGMENTS, MAX_SLACK, MOST_SEGMENTS};
 use super::projections::Projections;
 use super::sample::{Left, Sample, SampledPair};
@@ -28,12 +29,14 @@ const MANY_CANDIDATES: f64 = 0.0005;
 const FEW_CANDIDATES: f64 = 0.000002;
 /// The fewest segments are enough if they leave no greater share of the pairs.
 const MOST_LEFT_BY_FEWEST: f64 = 0.0005;
+/// Looking up has to be expected to be this much faster, as it takes memory, and an estimate may be wrong.
+const LEAST_GAIN_OF_LOOKING_UP: f64 = 1.3;
 /// Finer segments are worth it if comparing the candidates would take longer than so much of the time for finding them.
 const MOST_COMPARING: f64 = 0.1;
 /// Directions are not looked for in longer encodings: it would take too long.
 const MOST_PROJECTED_WIDTH: usize = 32;
 
-/// The environment variable that decides instead of the estimate: `dense`, `pruned` or `projected`.
+/// The environment variable that decides instead of the estimate: `dense`, `pruned`, `indexed` or `projected`.
 const VARIABLE: &str = "LINKAGE_PLAN";
 
 /// How the pairs are found. Decides about the time alone: all plans find the same.
@@ -57,6 +60,17 @@ pub enum Plan {
         /// Estimated share of the pairs that still remain after a comparison of finer segment counts, if that is made.
         finer: Option<f64>,
     },
+    /// Only pairs that agree in some part of the bits are looked up.
+    Indexed {
+        /// Parts of the encodings.
+        parts: usize,
+        /// Records that are gone through for each pair of all, in each part.
+        records: f64,
+        /// Estimated share of the pairs that are looked up, once for each part in which they agree.
+        looked_up: f64,
+        /// Estimated share of the pairs that remain of those by their segment counts.
+        candidates: f64,
+    },
     /// Pairs are left out whose projections are too far apart.
     Projected {
         /// Estimated share of the pairs that remain.
@@ -65,11 +79,12 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// One word for metrics and logs: `dense`, `pruned` or `projected`.
+    /// One word for metrics and logs: `dense`, `pruned`, `indexed` or `projected`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Dense | Self::NotWorthPruning { .. } => "dense",
             Self::Pruned { .. } => "pruned",
+            Self::Indexed { .. } => "indexed",
             Self::Projected { .. } => "projected",
         }
     }
@@ -95,6 +110,13 @@ impl fmt::Display for Plan {
                     None => write!(f, " to compare"),
                 }
             }
+            Self::Indexed { parts, looked_up, candidates, .. } => write!(
+                f,
+                "indexed: pairs that agree in one of {parts} parts are expected to be {:.4} % of all, of which segment \
+                 counts leave {:.4} % to compare",
+                looked_up * 100.0,
+                candidates * 100.0
+            ),
             Self::Projected { candidates } => write!(
                 f,
                 "projected: {COORDINATES} projections are expected to leave {:.4} % of the pairs to compare",
@@ -106,7 +128,14 @@ impl fmt::Display for Plan {
 
 /// What has been learnt for leaving pairs out.
 #[derive(Clone, Debug)]
-pub(crate) struct Pruning {
+pub(crate) enum Pruning {
+    Leaves(LeafPruning),
+    Index(Lookup),
+}
+
+/// What has been learnt for leaving out pairs of leaves, and single ones.
+#[derive(Clone, Debug)]
+pub(crate) struct LeafPruning {
     /// By which records are put into leaves.
     pub(super) boxes: Segments,
     pub(super) bounding: Bounding,
@@ -125,6 +154,7 @@ pub(super) enum Bounding {
 pub(crate) enum Forced {
     Dense,
     Pruned,
+    Indexed,
     Projected,
 }
 
@@ -137,6 +167,7 @@ pub(crate) fn forced() -> Result<Option<Forced>, Error> {
         None | Some("" | "auto") => Ok(None),
         Some("dense") => Ok(Some(Forced::Dense)),
         Some("pruned") => Ok(Some(Forced::Pruned)),
+        Some("indexed") => Ok(Some(Forced::Indexed)),
         Some("projected") => Ok(Some(Forced::Projected)),
         Some(other) => Err(Error::Plan(other.to_owned())),
     }
@@ -154,12 +185,32 @@ struct Costs {
     candidate: f64,
     /// For the projections of a pair, where matrices are multiplied.
     projected: Option<f64>,
+    /// For the segment counts of a pair that is looked up.
+    looked_up: f64,
+    /// For each part of a record, to look its pairs up.
+    part: f64,
 }
 
 impl Costs {
     fn of(kernel: Kernel) -> Self {
-        let avx512 = Self { word: 0.054, segment: 0.0054, finer: None, candidate: 2.7, projected: None };
-        let avx2 = Self { word: 0.078, segment: 0.0065, finer: Some(2.0), candidate: 6.0, projected: None };
+        let avx512 = Self {
+            word: 0.054,
+            segment: 0.0054,
+            finer: None,
+            candidate: 2.7,
+            projected: None,
+            looked_up: 0.8,
+            part: 18.0,
+        };
+        let avx2 = Self {
+            word: 0.078,
+            segment: 0.0065,
+            finer: Some(2.0),
+            candidate: 6.0,
+            projected: None,
+            looked_up: 0.8,
+            part: 18.0,
+        };
         match kernel.name() {
             "amx" => Self { word: 0.031, projected: Some(0.1), ..avx512 },
             "avx512-tables" => Self { word: 0.049, ..avx512 },
@@ -167,8 +218,8 @@ impl Costs {
             "avx2-tables" => Self { word: 0.06, ..avx2 },
             // NEON has not been measured; it does the same steps
             "avx512bw" | "avx2" | "neon" => avx2,
-            "popcnt" => Self { word: 0.25, segment: 0.03, finer: Some(2.0), candidate: 6.0, projected: None },
-            _ => Self { word: 0.66, segment: 0.03, finer: Some(2.0), candidate: 12.0, projected: None },
+            "popcnt" => Self { word: 0.25, segment: 0.03, ..avx2 },
+            _ => Self { word: 0.66, segment: 0.03, candidate: 12.0, ..avx2 },
         }
     }
 
@@ -180,6 +231,10 @@ impl Costs {
                 let bounds = self.segment * (segments + BOX_SEGMENTS / 2) as f64;
                 let finer_bounds = finer.and(self.finer).unwrap_or_default() * candidates;
                 bounds + finer_bounds + self.candidate * finer.unwrap_or(candidates)
+            }
+            Plan::Indexed { parts, records, looked_up, candidates } => {
+                let parts = self.part * parts as f64 * records;
+                parts + self.looked_up * looked_up + self.candidate * candidates
             }
             Plan::Projected { candidates } => {
                 self.projected.unwrap_or_default() + self.candidate * candidates
@@ -215,12 +270,32 @@ pub(crate) fn choose(
         forced.is_some() || costs.of_plan(plan, width) * gain <= costs.of_plan(Plan::Dense, width)
     };
     let random = sample.random_pairs(PAIRS);
+    if forced == Some(Forced::Indexed) {
+        let (plan, lookup) = Lookup::learn(linkage, &sample, &random, cutoffs);
+        return Ok((plan, Some(Pruning::Index(lookup))));
+    }
     // Random-like encodings are told from others at once. With more effort fewer candidates are left.
     let segments = Segments::learn(MOST_SEGMENTS, &random[..FEW_PAIRS], width, cutoffs, Effort::LITTLE);
     let left = sample.left_by::<{ MOST_SEGMENTS / 8 }>(1, &segments);
     let candidates = left.share();
     let finer = costs.finer.map(|_| 0.0); // at best
-    if !is_worth_it(Plan::Pruned { segments: MOST_SEGMENTS, candidates, finer }, 1.0) {
+    let is_worth_pruning = is_worth_it(Plan::Pruned { segments: MOST_SEGMENTS, candidates, finer }, 1.0);
+    if forced.is_none() {
+        let otherwise = if is_worth_pruning {
+            let plan = Plan::Pruned { segments: segments_for(candidates), candidates, finer };
+            costs.of_plan(plan, width) * share_of_near_leaves(&sample, &random, width, cutoffs)
+        } else {
+            costs.of_plan(Plan::Dense, width)
+        };
+        let is_faster = |plan| costs.of_plan(plan, width) * LEAST_GAIN_OF_LOOKING_UP <= otherwise;
+        if is_faster(Lookup::at_best(linkage, &sample, &random[..FEW_PAIRS])) {
+            let (plan, lookup) = Lookup::learn(linkage, &sample, &random, cutoffs);
+            if is_faster(plan) {
+                return Ok((plan, Some(Pruning::Index(lookup))));
+            }
+        }
+    }
+    if !is_worth_pruning {
         return Ok((Plan::NotWorthPruning { candidates }, None));
     }
     let pairs: Vec<_> = left.some(NEAR_PAIRS).chain(&random).take(PAIRS).copied().collect();
@@ -237,7 +312,31 @@ pub(crate) fn choose(
     if !is_worth_it(plan, LEAST_GAIN) {
         return Ok((Plan::NotWorthPruning { candidates }, None));
     }
-    Ok((plan, Some(Pruning { boxes, bounding })))
+    Ok((plan, Some(Pruning::Leaves(LeafPruning { boxes, bounding }))))
+}
+
+/// About what share of the pairs is left by leaves, which leave out the others as wholes.
+///
+/// Records of near leaves need not be near: the share was found to be about the square root of that of the pairs of records
+/// that the same segments leave, for names at thresholds from .93 to .97, 200,000 and a million of them.
+fn share_of_near_leaves(
+    sample: &Sample<'_>,
+    random: &[SampledPair<'_>],
+    width: usize,
+    cutoffs: &Cutoffs,
+) -> f64 {
+    let boxes = Segments::learn(BOX_SEGMENTS, &random[..FEW_PAIRS], width, cutoffs, Effort::LITTLE);
+    sample.left_by::<1>(4, &boxes).share().sqrt()
+}
+
+/// How many segments are enough if a first division leaves such a share of candidates.
+fn segments_for(candidates: f64) -> usize {
+    match candidates {
+        VERY_MANY_CANDIDATES.. => MOST_SEGMENTS,
+        MANY_CANDIDATES.. => 32,
+        FEW_CANDIDATES.. => 24,
+        _ => 12,
+    }
 }
 
 /// From what single pairs are learnt to be told apart.
@@ -260,11 +359,11 @@ impl Learning<'_> {
 
     /// As few segments as are enough, and finer ones where comparing the pairs that are left would take long.
     fn segments(&self, costs: &Costs) -> (Plan, Bounding) {
-        let (segments, left) = match self.candidates {
-            VERY_MANY_CANDIDATES.. => self.counts::<{ MOST_SEGMENTS / 8 }>(MOST_SEGMENTS),
-            MANY_CANDIDATES.. => self.counts::<4>(32),
-            FEW_CANDIDATES.. => self.counts::<3>(24),
-            _ => Some(self.counts::<2>(12))
+        let (segments, left) = match segments_for(self.candidates) {
+            MOST_SEGMENTS => self.counts::<{ MOST_SEGMENTS / 8 }>(MOST_SEGMENTS),
+            32 => self.counts::<4>(32),
+            24 => self.counts::<3>(24),
+            fewest => Some(self.counts::<2>(fewest))
                 .filter(|(_, left)| left.share() <= MOST_LEFT_BY_FEWEST)
                 .unwrap_or_else(|| self.counts::<2>(16)),
         };

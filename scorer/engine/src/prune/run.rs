@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::leaves::{Leaves, Ranges};
-use super::plan::Pruning;
+use super::plan::LeafPruning;
 use crate::dense::{self, Pass};
 use crate::executor::{Done, Executor};
 use crate::kernel::{Hit, LeafScratch};
@@ -19,7 +19,7 @@ const BAND_TILES: usize = 8;
 pub(crate) fn run_pruned(
     linkage: &Linkage<'_>,
     matcher: &Matcher,
-    pruning: &Pruning,
+    pruning: &LeafPruning,
     executor: &mut Executor<'_>,
 ) -> Result<(), Error> {
     let record_bytes = Leaves::record_bytes(linkage.encoding_bytes(), &pruning.bounding);

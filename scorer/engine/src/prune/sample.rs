@@ -3,7 +3,9 @@
 use rand::rngs::ChaCha20Rng;
 use rand::{RngExt, SeedableRng};
 
+use super::buckets::INDEX_WORDS;
 use super::counting::Counting;
+use super::parts::Parts;
 use super::projections::Projections;
 use super::segments::Segments;
 use crate::linkage::Linkage;
@@ -15,6 +17,9 @@ const RECORDS: usize = 3000;
 
 /// Pairs that are kept of those that some bound leaves, at least, if it leaves so many.
 const KEPT: usize = 4000;
+
+/// One of so many records is compared with all of the other data sets.
+const EVERY: usize = 4;
 
 /// The encodings of two records.
 pub(super) type SampledPair<'a> = (&'a [u64], &'a [u64]);
@@ -142,12 +147,98 @@ impl<'a> Sample<'a> {
         self.left(4, |words| projections.project(words, self.cutoffs.slack_of(words)), |a, b| a.reach(b))
     }
 
+    /// For each sum of slacks, up to the greatest or `most` of them, the share of the pairs that have at least that sum. There
+    /// is at least one.
+    pub(super) fn slack_sums(&self, most: usize) -> Vec<f64> {
+        let slacks = |words: &Vec<u64>| -> Vec<u32> {
+            let slacks = words.chunks_exact(self.width).map(|words| self.cutoffs.slack_of(words));
+            let mut slacks: Vec<u32> = slacks.collect();
+            slacks.sort_unstable();
+            slacks
+        };
+        let slacks: Vec<_> = self.datasets.iter().map(slacks).collect();
+        let (mut at_least, mut pairs) = (vec![0usize; most], 0);
+        for (dataset, of_rows) in slacks.iter().enumerate() {
+            for of_columns in &slacks[dataset + 1..] {
+                pairs += of_rows.len() * of_columns.len();
+                for (sum, at_least) in (0..).zip(&mut at_least) {
+                    let less = |slack: u32| of_columns.partition_point(|&other| slack + other < sum);
+                    *at_least += of_rows.iter().map(|&slack| of_columns.len() - less(slack)).sum::<usize>();
+                }
+            }
+        }
+        if pairs == 0 {
+            return vec![1.0];
+        }
+        let shares = at_least.into_iter().take_while(|&at_least| at_least > 0);
+        shares.map(|at_least| at_least as f64 / pairs as f64).collect()
+    }
+
+    /// So many pairs that differ in more bits than their slacks, evenly drawn from all by how likely it is that they agree in
+    /// all bits of one of so many parts of a random division.
+    pub(super) fn likely_to_agree(&self, pairs: usize, parts: usize) -> Vec<SampledPair<'_>> {
+        let bits = self.width as f64 * 64.0;
+        let likelihood = |differing: u32| (1.0 - f64::from(differing) / bits).powf(bits / parts as f64);
+        let by_distance: Vec<f64> = (0..=bits as u32).map(likelihood).collect();
+        let likely: Vec<_> = self
+            .cross_pairs()
+            .filter_map(|(a, b)| {
+                let differing: u32 = a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum();
+                let slacks = self.cutoffs.slack_of(a) + self.cutoffs.slack_of(b);
+                (differing > slacks).then_some(((a, b), by_distance[differing as usize]))
+            })
+            .collect();
+        let step = likely.iter().map(|(_, likelihood)| likelihood).sum::<f64>() / pairs as f64;
+        let mut sum = 0.0;
+        likely
+            .into_iter()
+            .flat_map(|(pair, likelihood)| {
+                sum += likelihood / step;
+                let times = sum as usize;
+                sum -= times as f64;
+                std::iter::repeat_n(pair, times)
+            })
+            .collect()
+    }
+
+    /// The share of the pairs that are looked up, and of those that segment counts leave, each as often as they agree.
+    pub(super) fn looked_up(&self, parts: &Parts, segments: &Segments) -> (f64, f64) {
+        let counting = Counting::<INDEX_WORDS>::new(segments);
+        let bound = |words: &[u64]| {
+            let hashes: Vec<u32> = (0..parts.len()).map(|part| parts.hash(part, words)).collect();
+            (hashes, counting.count(words), self.cutoffs.slack_of(words))
+        };
+        let agreeing = |(a, _, slack_a): &(Vec<u32>, _, u32), (b, _, slack_b): &(Vec<u32>, _, u32)| {
+            let needed = parts.len().min((slack_a + slack_b) as usize + 1);
+            a[..needed].iter().zip(b).filter(|(a, b)| a == b).count()
+        };
+        let (mut looked_up, mut near) = (0, 0);
+        let left = self.left(EVERY, bound, |a, b| {
+            let agreeing = agreeing(a, b);
+            looked_up += agreeing;
+            near += if agreeing > 0 && distance(&a.1, &b.1) <= a.2 + b.2 { agreeing } else { 0 };
+            false
+        });
+        let share = |count: usize| count as f64 / left.of.max(1) as f64;
+        (share(looked_up), share(near))
+    }
+
+    fn cross_pairs(&self) -> impl Iterator<Item = SampledPair<'_>> {
+        self.datasets.iter().enumerate().flat_map(move |(dataset, rows)| {
+            let rows = rows.chunks_exact(self.width).skip(EVERY / 2).step_by(EVERY);
+            rows.flat_map(move |a| {
+                let others = self.datasets[dataset + 1..].iter();
+                others.flat_map(|columns| columns.chunks_exact(self.width)).map(move |b| (a, b))
+            })
+        })
+    }
+
     /// What is left of the pairs of every so many records with all of the other data sets.
     fn left<T>(
         &self,
         every: usize,
         bound: impl Fn(&[u64]) -> T,
-        is_left: impl Fn(&T, &T) -> bool,
+        mut is_left: impl FnMut(&T, &T) -> bool,
     ) -> Left<'_> {
         let bounded = |words: &Vec<u64>| words.chunks_exact(self.width).map(&bound).collect();
         let bounds: Vec<Vec<T>> = self.datasets.iter().map(bounded).collect();
@@ -203,6 +294,46 @@ mod tests {
             assert_eq!(left.share(), expected.len() as f64 / pairs.count() as f64);
             assert_eq!(sample.left_after::<2>(&left, &segments), left.share());
         }
+    }
+
+    #[test]
+    fn pairs_are_counted_by_their_slacks_and_the_parts_in_which_they_agree() {
+        let width = 2;
+        let cutoffs = Cutoffs::new(Threshold::new(0.9).unwrap(), 8 * width);
+        let sample = Sample::new(datasets(5, &[60, 70], width), width, &cutoffs);
+        let slacks = |(a, b): &SampledPair<'_>| cutoffs.slack_of(a) + cutoffs.slack_of(b);
+        let pairs = |every: usize| {
+            let rows = sample.datasets[0].chunks_exact(width).step_by(every);
+            rows.flat_map(|a| sample.datasets[1].chunks_exact(width).map(move |b| (a, b)))
+        };
+        let sums = sample.slack_sums(100);
+        assert_eq!(sums.len() as u32, pairs(1).map(|pair| slacks(&pair)).max().unwrap() + 1);
+        assert_eq!(sample.slack_sums(3), sums[..3]);
+        for (least, share) in (0..).zip(&sums) {
+            let at_least = pairs(1).filter(|pair| slacks(pair) >= least).count();
+            assert_eq!(*share, at_least as f64 / 4200.0);
+        }
+        let parts = Parts::learn(&sample.likely_to_agree(300, sums.len()), &sums, width);
+        let segments = Segments::learn(15, &sample.random_pairs(500), width, &cutoffs, Effort::LITTLE);
+        let counting = Counting::<INDEX_WORDS>::new(&segments);
+        let agreeing = |pair: &SampledPair<'_>| {
+            let needed = 0..parts.len().min(slacks(pair) as usize + 1);
+            needed.filter(|&part| parts.hash(part, pair.0) == parts.hash(part, pair.1)).count()
+        };
+        let is_near = |pair: &SampledPair<'_>| {
+            distance(&counting.count(pair.0), &counting.count(pair.1)) <= slacks(pair)
+        };
+        let looked_up: usize = pairs(EVERY).map(|pair| agreeing(&pair)).sum();
+        let near: usize = pairs(EVERY).filter(is_near).map(|pair| agreeing(&pair)).sum();
+        let of = pairs(EVERY).count() as f64;
+        assert!(looked_up > near && near > 0);
+        assert_eq!(sample.looked_up(&parts, &segments), (looked_up as f64 / of, near as f64 / of));
+    }
+
+    #[test]
+    fn without_pairs_there_are_no_slacks() {
+        let cutoffs = Cutoffs::new(Threshold::new(0.9).unwrap(), 8);
+        assert_eq!(Sample::new(vec![vec![], vec![]], 1, &cutoffs).slack_sums(10), [1.0]);
     }
 
     #[test]

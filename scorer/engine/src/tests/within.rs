@@ -3,11 +3,12 @@
 use super::*;
 use crate::prune::Forced;
 
+const PLANS: [Forced; 3] = [Forced::Dense, Forced::Pruned, Forced::Indexed];
+
 /// How the pairs are found.
 #[derive(Clone, Copy, Debug)]
 enum How<'a> {
-    Dense,
-    Pruned,
+    Plan(Forced),
     Blocks(&'a Blocks),
 }
 
@@ -18,8 +19,7 @@ fn within(set: &Encodings<'_>, threshold: f64, how: How<'_>, shards: u32, memory
         let mut linkage = Linkage::within(set, Threshold::new(threshold).unwrap()).unwrap();
         let mut forced = None;
         match how {
-            How::Dense => forced = Some(Forced::Dense),
-            How::Pruned => forced = Some(Forced::Pruned),
+            How::Plan(plan) => forced = Some(plan),
             How::Blocks(blocks) => linkage = linkage.blocks(blocks).unwrap(),
         }
         let linkage = linkage.shard(Shard::new(shard, shards).unwrap()).memory(memory);
@@ -61,13 +61,13 @@ proptest! {
         threshold in prop::sample::select(vec![0.3, 0.5, 0.8, 0.9, 0.95, 1.0]),
         shards in 1..7u32,
         memory in prop::sample::select(vec![0, 5_000, 20_000, 1 << 22]),
-        pruned: bool,
+        plan in prop::sample::select(PLANS.to_vec()),
     ) {
         let sets = made_up(seed, records, width);
         // chunks of single records take long
         let memory = if records > 100 { memory.max(1000) } else { memory };
-        let how = if pruned { How::Pruned } else { How::Dense };
-        let (comparisons, pairs) = within(&sets[0], threshold, how, shards, memory);
+        let memory = if plan == Forced::Indexed { memory.max(20_000) } else { memory };
+        let (comparisons, pairs) = within(&sets[0], threshold, How::Plan(plan), shards, memory);
         prop_assert_eq!(comparisons, u64::from(records) * u64::from(records.saturating_sub(1)) / 2);
         prop_assert!(pairs.iter().all(|pair| pair.record0 < pair.record1));
         prop_assert_eq!((comparisons, pairs), expected(&sets, threshold, None));
@@ -105,7 +105,7 @@ fn many_tiles_and_pieces_are_put_together_without_loss() {
         let ids_of: Vec<_> =
             (0..records).map(|record| ids(record).iter().map(|&id| id.into()).collect()).collect();
         let blocks = blocks_of(&ids_of);
-        for how in [How::Dense, How::Pruned, How::Blocks(&blocks)] {
+        for how in PLANS.map(How::Plan).into_iter().chain([How::Blocks(&blocks)]) {
             for (shards, memory) in [(1, 1 << 30), (3, 1 << 30), (1, 20_000)] {
                 assert!(within(&sets[0], 0.9, how, shards, memory) == expected, "{records}: {how:?}");
             }
@@ -117,7 +117,7 @@ fn many_tiles_and_pieces_are_put_together_without_loss() {
 fn records_that_are_all_the_same_make_every_pair() {
     for word in [1, u64::MAX] {
         let sets = [Encodings::new(vec![word; 2 * 333], 16).unwrap()];
-        for how in [How::Dense, How::Pruned] {
+        for how in PLANS.map(How::Plan) {
             let (_, pairs) = within(&sets[0], 1.0, how, 1, 1 << 20);
             assert_eq!(pairs.len(), 333 * 332 / 2);
             assert!(pairs.windows(2).all(|two| two[0] < two[1]));
