@@ -91,6 +91,8 @@ struct Missing([[u8; ENTRY]; 2]);
 #[derive(Debug, Default)]
 pub(super) struct ByTables {
     tables: Tables,
+    /// The same word of each column.
+    words: Vec<u64>,
     /// The first pieces of a word, one a byte, and the others. By word, then by column.
     pieces: [Vec<u64>; 2],
     /// By column.
@@ -193,15 +195,16 @@ impl ByTables {
             pieces.resize(width * len, 0);
         }
         let [first, others] = &mut self.pieces;
-        let mut words = vec![0; len];
+        let words = &mut self.words;
+        words.resize(len, 0);
         for (word, (first, others)) in
             first.chunks_exact_mut(len).zip(others.chunks_exact_mut(len)).enumerate()
         {
             let records = columns.words.chunks_exact(width);
             words.iter_mut().zip(records).for_each(|(of_one, record)| *of_one = record[word]);
-            first.iter_mut().zip(&words).for_each(|(pieces, word)| *pieces = spread(*word));
+            first.iter_mut().zip(&*words).for_each(|(pieces, word)| *pieces = spread(*word));
             let shift = FIRST_PIECES * PIECE_BITS;
-            others.iter_mut().zip(&words).for_each(|(pieces, word)| *pieces = spread(word >> shift));
+            others.iter_mut().zip(&*words).for_each(|(pieces, word)| *pieces = spread(word >> shift));
         }
     }
 
