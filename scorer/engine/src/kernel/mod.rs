@@ -146,8 +146,9 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         let special = [
             amx::Amx::detect().map(Self::Amx),
+            avx512::Avx512::detect().filter(|_| avx512::outruns_tables()).map(Self::Avx512),
             avx512_tables::Avx512Tables::detect().map(Self::Avx512Tables),
-            avx512::Avx512::detect().map(Self::Avx512),
+            avx512::Avx512::detect().filter(|_| !avx512::outruns_tables()).map(Self::Avx512),
             avx512bw::Avx512bw::detect().map(Self::Avx512bw),
             avx2_tables::Avx2Tables::detect().map(Self::Avx2Tables),
             avx2::Avx2::detect().map(Self::Avx2),

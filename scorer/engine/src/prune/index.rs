@@ -49,11 +49,14 @@ impl Lookup {
 
     /// What the plan would be if whether two records agree in one bit told nothing of the others. More are looked up.
     pub(super) fn at_best(linkage: &Linkage<'_>, sample: &Sample<'_>, random: &[SampledPair<'_>]) -> Plan {
-        // most pairs need about as many parts as half of them need
         let needed = sample.slack_sums(MOST_PARTS);
+        // most pairs need about as many parts as half of them need
         let parts = needed.iter().filter(|&&share| share >= 0.5).count();
         let looked_up = parts as f64 * agreement(random).powf(1.0 / parts as f64);
-        Plan::Indexed { parts, records: records_for_each_pair(linkage), looked_up, candidates: 0.0 }
+        // all that may need yet more parts are looked up in the last one
+        let in_last = needed.get(MOST_PARTS - 1).copied().unwrap_or(0.0);
+        let records = records_for_each_pair(linkage);
+        Plan::Indexed { parts, records, looked_up: looked_up + in_last, candidates: 0.0 }
     }
 }
 
@@ -163,4 +166,46 @@ fn look_up(
 fn share(all: u64, some: Range<usize>, of: usize) -> u64 {
     let before = |end: usize| (u128::from(all) * end as u128 / of as u128) as u64;
     before(some.end) - before(some.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Threshold;
+    use crate::tests::{as_sources, encodings};
+    use rand::rngs::ChaCha20Rng;
+    use rand::{RngExt, SeedableRng};
+
+    /// What looking up would come to for random encodings of 1024 bits.
+    fn at_best(threshold: f64) -> f64 {
+        let mut random = ChaCha20Rng::seed_from_u64(1);
+        let words: [Vec<u64>; 2] = std::array::from_fn(|_| (0..16 * 300).map(|_| random.random()).collect());
+        let sets = encodings(words.to_vec(), 16);
+        let linkage = Linkage::new(&as_sources(&sets), Threshold::new(threshold).unwrap()).unwrap();
+        let cutoffs = Cutoffs::new(linkage.threshold, 128);
+        let sample = Sample::read(&linkage, &cutoffs).unwrap();
+        match Lookup::at_best(&linkage, &sample, &sample.random_pairs(1000)) {
+            Plan::Indexed { looked_up, .. } => looked_up,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn how_many_pairs_are_looked_up_at_best_is_known_beforehand() {
+        // 51 parts of 20 bits, a million values each
+        assert!((30e-6..200e-6).contains(&at_best(0.95)), "{}", at_best(0.95));
+        // 102 of 10, of a thousand values
+        assert!((0.07..0.14).contains(&at_best(0.9)), "{}", at_best(0.9));
+        // more parts would be needed than there can be
+        assert!(at_best(0.8) > 1.0 && at_best(0.5) > 1.0);
+    }
+
+    #[test]
+    fn shares_come_to_the_whole() {
+        for all in [0, 1, 7, 100, u64::MAX] {
+            let shares = (0..9).map(|one| share(all, one..one + 1, 9));
+            assert_eq!(shares.sum::<u64>(), all);
+            assert_eq!(share(all, 0..4, 9) + share(all, 4..9, 9), all);
+        }
+    }
 }

@@ -29,8 +29,10 @@ const MANY_CANDIDATES: f64 = 0.0005;
 const FEW_CANDIDATES: f64 = 0.000002;
 /// The fewest segments are enough if they leave no greater share of the pairs.
 const MOST_LEFT_BY_FEWEST: f64 = 0.0005;
-/// Looking up has to be expected to be this much faster, as it takes memory, and an estimate may be wrong.
+/// Looking up has to be expected to be this much faster, as it takes memory, and an estimate may be wrong; before anything
+/// is learnt, at best.
 const LEAST_GAIN_OF_LOOKING_UP: f64 = 1.3;
+const LEAST_GAIN_AT_BEST: f64 = 1.5;
 /// Finer segments are worth it if comparing the candidates would take longer than so much of the time for finding them.
 const MOST_COMPARING: f64 = 0.1;
 /// Directions are not looked for in longer encodings: it would take too long.
@@ -287,10 +289,10 @@ pub(crate) fn choose(
         } else {
             costs.of_plan(Plan::Dense, width)
         };
-        let is_faster = |plan| costs.of_plan(plan, width) * LEAST_GAIN_OF_LOOKING_UP <= otherwise;
-        if is_faster(Lookup::at_best(linkage, &sample, &random[..FEW_PAIRS])) {
+        let is_faster = |plan, gain| costs.of_plan(plan, width) * gain <= otherwise;
+        if is_faster(Lookup::at_best(linkage, &sample, &random[..FEW_PAIRS]), LEAST_GAIN_AT_BEST) {
             let (plan, lookup) = Lookup::learn(linkage, &sample, &random, cutoffs);
-            if is_faster(plan) {
+            if is_faster(plan, LEAST_GAIN_OF_LOOKING_UP) {
                 return Ok((plan, Some(Pruning::Index(lookup))));
             }
         }

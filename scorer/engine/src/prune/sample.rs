@@ -150,13 +150,8 @@ impl<'a> Sample<'a> {
     /// For each sum of slacks, up to the greatest or `most` of them, the share of the pairs that have at least that sum. There
     /// is at least one.
     pub(super) fn slack_sums(&self, most: usize) -> Vec<f64> {
-        let slacks = |words: &Vec<u64>| -> Vec<u32> {
-            let slacks = words.chunks_exact(self.width).map(|words| self.cutoffs.slack_of(words));
-            let mut slacks: Vec<u32> = slacks.collect();
-            slacks.sort_unstable();
-            slacks
-        };
-        let slacks: Vec<_> = self.datasets.iter().map(slacks).collect();
+        let mut slacks = self.slacks();
+        slacks.iter_mut().for_each(|slacks| slacks.sort_unstable());
         let (mut at_least, mut pairs) = (vec![0usize; most], 0);
         for (dataset, of_rows) in slacks.iter().enumerate() {
             for of_columns in &slacks[dataset + 1..] {
@@ -180,14 +175,22 @@ impl<'a> Sample<'a> {
         let bits = self.width as f64 * 64.0;
         let likelihood = |differing: u32| (1.0 - f64::from(differing) / bits).powf(bits / parts as f64);
         let by_distance: Vec<f64> = (0..=bits as u32).map(likelihood).collect();
-        let likely: Vec<_> = self
-            .cross_pairs()
-            .filter_map(|(a, b)| {
-                let differing: u32 = a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum();
-                let slacks = self.cutoffs.slack_of(a) + self.cutoffs.slack_of(b);
-                (differing > slacks).then_some(((a, b), by_distance[differing as usize]))
-            })
-            .collect();
+        let slacks = self.slacks();
+        let mut likely = Vec::new();
+        for (dataset, rows) in self.datasets.iter().enumerate() {
+            let rows = rows.chunks_exact(self.width).zip(&slacks[dataset]);
+            // others than those by which the parts are judged
+            for (a, slack_a) in rows.skip(EVERY / 2).step_by(EVERY) {
+                for (columns, slacks) in self.datasets.iter().zip(&slacks).skip(dataset + 1) {
+                    for (b, slack_b) in columns.chunks_exact(self.width).zip(slacks) {
+                        let differing: u32 = a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum();
+                        if differing > slack_a + slack_b {
+                            likely.push(((a, b), by_distance[differing as usize]));
+                        }
+                    }
+                }
+            }
+        }
         let step = likely.iter().map(|(_, likelihood)| likelihood).sum::<f64>() / pairs as f64;
         let mut sum = 0.0;
         likely
@@ -223,14 +226,12 @@ impl<'a> Sample<'a> {
         (share(looked_up), share(near))
     }
 
-    fn cross_pairs(&self) -> impl Iterator<Item = SampledPair<'_>> {
-        self.datasets.iter().enumerate().flat_map(move |(dataset, rows)| {
-            let rows = rows.chunks_exact(self.width).skip(EVERY / 2).step_by(EVERY);
-            rows.flat_map(move |a| {
-                let others = self.datasets[dataset + 1..].iter();
-                others.flat_map(|columns| columns.chunks_exact(self.width)).map(move |b| (a, b))
-            })
-        })
+    /// By data set, then by record.
+    fn slacks(&self) -> Vec<Vec<u32>> {
+        let slacks = |words: &Vec<u64>| {
+            words.chunks_exact(self.width).map(|words| self.cutoffs.slack_of(words)).collect()
+        };
+        self.datasets.iter().map(slacks).collect()
     }
 
     /// What is left of the pairs of every so many records with all of the other data sets.
