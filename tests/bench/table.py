@@ -402,7 +402,9 @@ def version_of_this():
     def git(*arguments):
         return subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=HERE).stdout.strip()
 
-    changed = ", with changes" if git("status", "--porcelain") else ""
+    # the record is written by the run before
+    pathspec = [":/", ":(top,exclude)tests/bench/record.json", ":(top,exclude)tests/bench/RECORD.md"]
+    changed = ", with changes" if git("status", "--porcelain", "--", *pathspec) else ""
     return f"{git('rev-parse', '--short', 'HEAD') or 'unknown'}{changed}"
 
 

@@ -74,7 +74,7 @@ enum Measure {
         #[command(flatten)]
         how: How,
     },
-    /// The fastest that one core's registers could compare 1024 bits.
+    /// The fastest that one core's registers could compare 1024 bits by AVX-512, and segment counts by AVX2.
     Ceiling,
     /// The kernels that this processor knows, and those that only others know.
     Kernels,
@@ -156,7 +156,10 @@ fn main() -> Result<()> {
             let parties = sizes.iter().enumerate().map(party).collect::<Result<Vec<_>>>()?;
             how.run(&parties, Some(&blocks))?
         }
-        Measure::Ceiling => json!({ "pairs_per_second": ceiling() }),
+        Measure::Ceiling => json!({
+            "pairs_per_second": ceiling(linkage_engine::register_ceiling),
+            "segment_counts_per_second": ceiling(linkage_engine::segment_ceiling),
+        }),
         Measure::Kernels => json!({
             "available": linkage_engine::kernel_names(),
             "missing": linkage_engine::missing_kernel_names(),
@@ -318,11 +321,11 @@ impl Shape {
     }
 }
 
-/// Pairs a second at best; none on a processor for which no ceiling is known.
-fn ceiling() -> Option<f64> {
+/// How many a second at best; none on a processor for which no ceiling is known.
+fn ceiling(of: fn(u64) -> Option<u64>) -> Option<f64> {
     let measure = |rounds| {
         let began = Instant::now();
-        let pairs = linkage_engine::register_ceiling(rounds)?;
+        let pairs = of(rounds)?;
         Some((pairs, began.elapsed()))
     };
     let mut rounds = 1000;

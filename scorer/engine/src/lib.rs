@@ -23,7 +23,7 @@ pub use encodings::{EncodingSource, Encodings, MAX_ENCODING_BYTES, MIN_ENCODING_
 pub use error::Error;
 pub use file::FileEncodings;
 #[doc(hidden)]
-pub use kernel::{kernel_names, missing_kernel_names, register_ceiling};
+pub use kernel::{kernel_names, missing_kernel_names, register_ceiling, segment_ceiling};
 pub use linkage::{Linkage, Outcome};
 pub use meter::Meter;
 pub use prune::Plan;

@@ -55,7 +55,7 @@ mod values;
 #[cfg(target_arch = "x86_64")]
 mod zmm;
 
-pub use ceiling::{kernel_names, missing_kernel_names, register_ceiling};
+pub use ceiling::{kernel_names, missing_kernel_names, register_ceiling, segment_ceiling};
 pub(super) use few::{FEW, Found, Records, fetch};
 pub(super) use leaf_kernel::{LeafKernel, LeafScratch};
 pub(super) use lookup::{Entries, PADDING, Wanted};
