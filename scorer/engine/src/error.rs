@@ -97,7 +97,7 @@ pub enum Error {
         available: Vec<&'static str>,
     },
     /// There is no such plan.
-    #[error("LINKAGE_PLAN is {0:?}; it may be auto, dense, pruned or projected")]
+    #[error("LINKAGE_PLAN is {0:?}; it may be auto, dense, pruned, indexed or projected")]
     Plan(String),
     /// [`super::Meter::cancel`] was called.
     #[error("cancelled")]
