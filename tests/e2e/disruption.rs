@@ -101,6 +101,19 @@ async fn a_run_is_suspended_and_goes_on() -> Story {
     .await
 }
 
+/// The bundled store begins to write a log of its own a minute after its start: that must leave room for uploads.
+#[tokio::test]
+async fn the_first_upload_comes_minutes_after_the_installation() -> Story {
+    Installation::tell("late-upload", |here| async move {
+        let rest = here.rest().await?;
+        tokio::time::sleep(Duration::from_secs(150)).await;
+        let (project, run, token) = long_run(&rest).await?;
+        rest.wait_completed(&project, &run, &token).await?;
+        check_result(&rest, &project, &run, &token).await
+    })
+    .await
+}
+
 #[tokio::test]
 async fn the_store_is_away_for_a_minute() -> Story {
     Installation::tell("store-away", |here| async move {
