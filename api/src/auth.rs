@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, MatchedPath, Path};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use crds::folders::Installation;
 use crds::tokens::{MasterKey, Role, TokenScope};
 use crds::{LinkageProject, ResultType};
 use serde::Deserialize;
@@ -61,20 +62,18 @@ pub struct Uploader {
 pub enum ReadRight {
     /// The holder of the result token.
     Result,
-    /// The holder of the receipt token of a party, by its position.
-    Receipt(usize),
+    /// The holder of the receipt token of a party, by the party's name: positions may change, what is in a result does not.
+    Receipt(String),
     /// A user of the cluster: what the holder of the result token may read.
     User(Identity),
 }
 
 impl ReadRight {
     /// Who it is, for the audit log.
-    pub fn actor<'a>(&'a self, project: &'a LinkageProject) -> Actor<'a> {
+    pub fn actor(&self) -> Actor<'_> {
         match self {
             Self::Result => Actor::ResultToken,
-            Self::Receipt(party) => {
-                Actor::ReceiptToken(project.spec.parties.get(*party).map_or("", |party| &party.name))
-            }
+            Self::Receipt(party) => Actor::ReceiptToken(party),
             Self::User(identity) => Actor::User(identity.name()),
         }
     }
@@ -90,6 +89,11 @@ impl Judge {
     /// Judges by the installation's master key.
     pub fn new(key: MasterKey) -> Self {
         Self { key }
+    }
+
+    /// The installation that has the master key: its folders in the store are named after it.
+    pub fn installation(&self) -> Installation {
+        Installation::of(&self.key)
     }
 
     /// The token for a role in a project.
@@ -111,7 +115,8 @@ impl Judge {
         if project.spec.result_type != ResultType::Permutations {
             return None;
         }
-        self.party(project, token, Role::Receipt).map(ReadRight::Receipt)
+        let party = project.spec.parties.get(self.party(project, token, Role::Receipt)?)?;
+        Some(ReadRight::Receipt(party.name.clone()))
     }
 
     fn is(&self, project: &LinkageProject, token: &Token, role: Role<'_>) -> bool {
@@ -300,7 +305,7 @@ mod tests {
         let (groups, permutations) = (project("Groups"), project("Permutations"));
         let receipt = token(&groups, Role::Receipt("b"));
         assert_eq!(judge().read_right(&groups, &receipt), None);
-        assert_eq!(judge().read_right(&permutations, &receipt), Some(ReadRight::Receipt(1)));
+        assert_eq!(judge().read_right(&permutations, &receipt), Some(ReadRight::Receipt("b".into())));
         assert_eq!(judge().read_right(&groups, &token(&groups, Role::Result)), Some(ReadRight::Result));
         assert_eq!(judge().read_right(&permutations, &token(&groups, Role::Update("a"))), None);
     }

@@ -138,8 +138,12 @@ async fn amend<T>(
                 last = error;
                 continue;
             }
-            // the write before may have succeeded, and the token have been rotated since
-            Err(error) => return Err(Failed { error, in_doubt }),
+            Err(error) => {
+                // the write before may have succeeded, and the token have been rotated since; but a project that is
+                // gone names no objects any more
+                let in_doubt = in_doubt && !matches!(is_gone(app, place).await, Ok(true));
+                return Err(Failed { error, in_doubt });
+            }
         };
         let before = project.status.take().unwrap_or_default();
         let mut status = before.clone();
@@ -169,6 +173,23 @@ async fn read(app: &App, place: &Place) -> Result<Arc<LinkageProject>, Error> {
     let same = project.metadata.uid.as_ref() == Some(&place.uid)
         && project.spec.parties.get(party).is_some_and(|party| party.name == place.party);
     if same { Ok(project) } else { Err(Error::Forbidden) }
+}
+
+/// What to tell of an upload that failed. When its project was deleted meanwhile, its objects were purged while they were
+/// written, and the store's errors come of that.
+pub async fn explain(app: &App, place: &Place, error: Error) -> Error {
+    let of_the_store = matches!(error, Error::Internal(_) | Error::Unavailable(_));
+    if of_the_store && matches!(is_gone(app, place).await, Ok(true)) {
+        tracing::info!(%error, "the project was deleted during an upload");
+        return Error::Forbidden;
+    }
+    error
+}
+
+/// Whether the project is deleted, or being deleted.
+async fn is_gone(app: &App, place: &Place) -> Result<bool, Error> {
+    let found = app.cluster.latest_project(&place.project).await?;
+    Ok(found.is_none_or(|project| project.metadata.uid.as_ref() != Some(&place.uid)))
 }
 
 fn entry<'s>(status: &'s LinkageProjectStatus, party: &str) -> Option<&'s PartyStatus> {

@@ -1,13 +1,18 @@
 //! Everything that can go wrong with a request, and the answer that each gets: `application/problem+json`.
 
+use std::io::ErrorKind;
+
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use scorer::store::StoreError;
 use serde::Serialize;
 use thiserror::Error;
 
 /// Seconds after which a client may try again when something behind this service is away.
 const RETRY_SECONDS: u64 = 5;
+/// Seconds after which a client may try again when the store is full: somebody has to make room first.
+const FULL_SECONDS: u64 = 60;
 
 /// Why a request is not answered as asked. The text of each is what the client reads, but for
 /// [`Error::Unavailable`] and [`Error::Internal`], whose details go to the log alone.
@@ -43,6 +48,9 @@ pub enum Error {
     /// The run is not complete yet.
     #[error("the run is not complete, so there is no result yet")]
     NoResultYet,
+    /// The run was started with the data of other parties than the one that asks.
+    #[error("the run links no data of this party, so there is no permutation for it")]
+    NotOfRun,
     /// The run is complete, but has no histogram.
     #[error("the run has no histogram of scores: it is of a version that recorded none")]
     NoHistogram,
@@ -100,6 +108,12 @@ pub enum Error {
     /// As many uploads are in progress as may be.
     #[error("too many uploads are in progress; try again")]
     TooManyUploads,
+    /// The store takes no more data.
+    #[error(
+        "the store has no space left; the administrator must make room; nothing of this upload was kept, upload again \
+         then"
+    )]
+    StoreFull,
     /// Kubernetes or the store does not answer. The client may try again.
     #[error("{0}")]
     Unavailable(String),
@@ -131,9 +145,11 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::MissingToken | Self::Invalid(_) | Self::Aborted => StatusCode::BAD_REQUEST,
-            Self::Forbidden | Self::AlreadyContributed | Self::BlocksMismatch(_) | Self::NotOwnObject => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Forbidden
+            | Self::AlreadyContributed
+            | Self::BlocksMismatch(_)
+            | Self::NotOwnObject
+            | Self::NotOfRun => StatusCode::FORBIDDEN,
             Self::UnknownPath | Self::NoResultYet | Self::NoHistogram | Self::NoSimilarityScores => {
                 StatusCode::NOT_FOUND
             }
@@ -147,6 +163,7 @@ impl Error {
             Self::TooManyRequests | Self::TooManyUploads | Self::Unavailable(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::StoreFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::RunFailed | Self::PartyRejected(_) | Self::SwitchedOff(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -170,11 +187,13 @@ impl IntoResponse for Error {
         match &self {
             Self::Internal(detail) => tracing::error!(detail, "internal error"),
             Self::Unavailable(detail) => tracing::warn!(detail, "unavailable"),
+            Self::StoreFull => tracing::warn!("an upload was refused: the store has no space left"),
             other => tracing::debug!(detail = %other, "refused"),
         }
         let hint = match &self {
             Self::TooManyRequests => Some((RETRY_AFTER, 1.into())),
             Self::TooManyUploads | Self::Unavailable(_) => Some((RETRY_AFTER, RETRY_SECONDS.into())),
+            Self::StoreFull => Some((RETRY_AFTER, FULL_SECONDS.into())),
             Self::RangeNotSatisfiable { bytes } => {
                 HeaderValue::try_from(format!("bytes */{bytes}")).ok().map(|range| (CONTENT_RANGE, range))
             }
@@ -195,6 +214,29 @@ pub fn problem(status: StatusCode, detail: String) -> Response {
     let mut response = (status, axum::Json(body)).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        if is_full(&error) {
+            Self::StoreFull
+        } else if error.is_transient() {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Internal(error.to_string())
+        }
+    }
+}
+
+/// Whether the store has no space left: trying again helps once somebody has made room.
+fn is_full(error: &StoreError) -> bool {
+    match error {
+        StoreError::Full { .. } => true,
+        StoreError::File { source, .. } => {
+            matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        }
+        _ => false,
+    }
 }
 
 impl From<kube::Error> for Error {
@@ -247,6 +289,18 @@ mod tests {
             assert!(!body.to_string().contains("secret"), "{body}");
             assert_eq!(headers.contains_key(RETRY_AFTER), status == 503);
         }
+    }
+
+    #[tokio::test]
+    async fn a_full_store_is_told_as_full() {
+        let of = |source: ErrorKind| StoreError::File { what: "a".into(), source: source.into() };
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+            let (status, headers, body) = answer(of(kind).into()).await;
+            assert_eq!((status.as_u16(), &headers[RETRY_AFTER]), (507, &HeaderValue::from(FULL_SECONDS)));
+            assert_eq!(body["title"], "Insufficient Storage");
+            assert!(body["detail"].as_str().unwrap().contains("make room"), "{body}");
+        }
+        assert_eq!(answer(of(ErrorKind::NotFound).into()).await.0, 500);
     }
 
     #[test]

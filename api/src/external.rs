@@ -75,7 +75,7 @@ struct File {
 /// Credentials for a party's part of the store.
 pub async fn authorize(app: &App, uploader: &Uploader) -> Result<ExternalUpload, Error> {
     let grants = switched_on(app)?;
-    let folder = folder(uploader);
+    let folder = folder(app, uploader);
     let uid = uploader.project.metadata.uid.as_deref().unwrap_or_default();
     let credentials = grants.grant(Right::PutBelow(&folder), &format!("{uid}-{}", uploader.party)).await?;
     Ok(ExternalUpload { credentials, upload: grants.place(&folder) })
@@ -88,10 +88,10 @@ impl IntoResponse for ExternalUpload {
 }
 
 /// Where a party puts its objects: no credentials of an earlier generation of tokens lead there.
-pub fn folder(uploader: &Uploader) -> String {
+pub fn folder(app: &App, uploader: &Uploader) -> String {
     let Uploader { project, party, .. } = uploader;
     let uid = project.metadata.uid.as_deref().unwrap_or_default();
-    format!("projects/{uid}/uploads/{}/{party}", project.spec.token_generation)
+    format!("{}uploads/{}/{party}", app.installation.project(uid), project.spec.token_generation)
 }
 
 /// Reads the beginning of a JSON upload, and tells an announcement from data.
@@ -125,7 +125,7 @@ pub fn objects(
     uploader: &Uploader,
     announcement: &Announcement,
 ) -> Result<UploadedObjects, Error> {
-    let (grants, folder) = (switched_on(app)?, folder(uploader));
+    let (grants, folder) = (switched_on(app)?, folder(app, uploader));
     let key = |announced: &Announced| own_key(grants, &folder, &announced.file);
     Ok(UploadedObjects {
         encodings: key(&announcement.encodings)?,

@@ -14,7 +14,7 @@ use aws_sdk_sts::config::http::HttpRequest;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::primitives::DateTimeFormat;
 use clap::Args;
-use scorer::store::{S3Place, Store, StoreArgs};
+use scorer::store::{S3Place, Store, StoreArgs, credentials_in_environment};
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -117,12 +117,14 @@ impl Grants {
         let own = store_args.store_endpoint.as_deref();
         let address = Address::of(args.public_store_endpoint.as_deref().or(own).unwrap_or(&aws))?;
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
-        let shared = aws_config::defaults(BehaviorVersion::latest())
+        let mut shared = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(store_args.store_region.clone()))
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .load()
-            .await;
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+        if let Some(credentials) = credentials_in_environment()? {
+            shared = shared.credentials_provider(credentials);
+        }
+        let shared = shared.load().await;
         let mut config = aws_sdk_sts::config::Builder::from(&shared);
         config.set_endpoint_url(args.sts_endpoint.clone().or_else(|| own.map(str::to_owned)));
         let client = Client::from_conf(config.build());

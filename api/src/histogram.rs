@@ -109,7 +109,7 @@ pub async fn download(State(app): State<Arc<App>>, token: Token, path: RunPath) 
     }
     let scores = run.status.as_ref().and_then(|status| status.scores.as_ref()).ok_or(Error::NoHistogram)?;
     let (info, reader) = app.store.get(&scores.key).await?;
-    audit::record(right.actor(&project), Action::ReadHistogram, &project, Some(&path.run_id));
+    audit::record(right.actor(), Action::ReadHistogram, &project, Some(&path.run_id));
     let headers = [(CONTENT_TYPE, JSON.to_owned()), (CONTENT_LENGTH, info.bytes.to_string())];
     Ok((headers, Body::from_stream(reader)).into_response())
 }

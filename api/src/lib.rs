@@ -19,6 +19,7 @@ pub mod error;
 pub mod external;
 pub mod formats;
 mod from_run;
+pub mod fullness;
 pub mod grants;
 pub mod health;
 pub mod histogram;
@@ -49,11 +50,13 @@ pub mod watched;
 
 use std::time::Duration;
 
+use crds::folders::Installation;
 use scorer::store::Store;
 use tokio_util::task::TaskTracker;
 
 use auth::Judge;
 use cluster::Cluster;
+use fullness::Fullness;
 use grants::Grants;
 use identity::Identities;
 use service::StatusCache;
@@ -65,6 +68,8 @@ pub struct App {
     pub cluster: Cluster,
     /// Encodings and results.
     pub store: Store,
+    /// Names the folders of projects in the store.
+    pub installation: Installation,
     /// Hands out temporary credentials of the store, where that is switched on.
     pub grants: Option<Grants>,
     /// Who may do what.
@@ -75,6 +80,8 @@ pub struct App {
     pub limits: Limits,
     /// How many requests and uploads there may be.
     pub throttle: Throttle,
+    /// Whether the store was full a moment ago.
+    pub fullness: Fullness,
     /// Uploads in progress: they go on, to a clean end, when their connection breaks.
     pub uploads: TaskTracker,
     /// The last answer to `/status`.
@@ -101,6 +108,18 @@ impl App {
     pub fn new(cluster: Cluster, store: Store, judge: Judge, limits: Limits) -> Self {
         let (uploads, status) = (TaskTracker::new(), StatusCache::default());
         let throttle = Throttle::new(limits.rates);
-        Self { cluster, store, grants: None, judge, identities: None, limits, throttle, uploads, status }
+        Self {
+            cluster,
+            store,
+            installation: judge.installation(),
+            grants: None,
+            judge,
+            identities: None,
+            limits,
+            throttle,
+            fullness: Fullness::default(),
+            uploads,
+            status,
+        }
     }
 }

@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use crds::tokens::Role;
 use crds::{
-    Blocking, Encoding, LinkageProject, LinkageProjectSpec, Party, PartyState, PartyStatus, ResultType,
-    labels,
+    Blocking, Encoding, FINALIZER, LinkageProject, LinkageProjectSpec, Party, PartyState, PartyStatus,
+    ResultType, labels,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -282,9 +282,9 @@ fn in_state(project: &LinkageProject, state: PartyState) -> impl Iterator<Item =
 
 fn description(project: &LinkageProject, right: &ReadRight) -> ProjectDescription {
     let message = rejection(project);
-    let parties = project.spec.parties.iter().enumerate().map(|(position, party)| {
+    let parties = project.spec.parties.iter().map(|party| {
         // permutations tell a party nothing of another's data
-        let knows_records = !matches!(right, ReadRight::Receipt(own) if *own != position);
+        let knows_records = !matches!(right, ReadRight::Receipt(own) if *own != party.name);
         party_description(&party.name, party_status(project, &party.name), knows_records)
     });
     ProjectDescription {
@@ -343,6 +343,8 @@ impl NewProject {
         };
         let mut project = LinkageProject::new(&text::fresh_id(), spec);
         project.metadata.labels = Some([(labels::MANAGED_BY.into(), labels::API.into())].into());
+        // from the first moment on: data may come, and the project be deleted, before the operator has seen it
+        project.metadata.finalizers = Some(vec![FINALIZER.into()]);
         Ok(project)
     }
 }

@@ -15,7 +15,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use crds::{LinkageProject, LinkageRun, ResultFormat, ResultStatus, ResultType};
 use scorer::plan::SIMILARITY_SCORES;
-use scorer::store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -185,7 +184,7 @@ async fn answer(
 ) -> Result<Response, Error> {
     let (project, run) = complete_run(app, path).await?;
     let right = auth::read_right(app, &project, token, Reading::RunResult(&path.run_id)).await?;
-    let name = object_name(asked, project.spec.result_type, &right)?;
+    let name = object_name(asked, &project, &run, &right)?;
     let result = chosen(&written(&run, asked, &name)?, headers, format)?;
     let (answer, action) = if name == SIMILARITY_SCORES && headers.contains_key(RETURN_ADDRESS) {
         (address(app, &run, &result.key).await?, Action::AuthorizeResult)
@@ -194,7 +193,7 @@ async fn answer(
         (send(app, method, headers, result, &path.run_id, vary).await?, Action::ReadResult)
     };
     if method == Method::GET && answer.status().is_success() {
-        audit::record(right.actor(&project), action, &project, Some(&path.run_id));
+        audit::record(right.actor(), action, &project, Some(&path.run_id));
     }
     Ok(answer)
 }
@@ -208,17 +207,31 @@ async fn address(app: &App, run: &LinkageRun, key: &str) -> Result<Response, Err
 }
 
 /// The name of the object that a right opens.
-fn object_name(asked: Asked, result_type: ResultType, right: &ReadRight) -> Result<String, Error> {
-    Ok(match (asked, result_type, right) {
+fn object_name(
+    asked: Asked,
+    project: &LinkageProject,
+    run: &LinkageRun,
+    right: &ReadRight,
+) -> Result<String, Error> {
+    Ok(match (asked, project.spec.result_type, right) {
         (Asked::SimilarityScores, _, ReadRight::Receipt(_)) => return Err(Error::Forbidden),
         (Asked::SimilarityScores, ..) => SIMILARITY_SCORES.into(),
         (Asked::Result, ResultType::Groups, _) => "groups".into(),
         (Asked::Result, ResultType::SimilarityScores, _) => SIMILARITY_SCORES.into(),
         (Asked::Result, ResultType::Permutations, ReadRight::Result | ReadRight::User(_)) => "mask".into(),
         (Asked::Result, ResultType::Permutations, ReadRight::Receipt(party)) => {
-            format!("permutation-{party}")
+            format!("permutation-{}", data_set(project, run, party).ok_or(Error::NotOfRun)?)
         }
     })
+}
+
+/// The number of a party's data set in a run: as the run was started, whatever the project says now.
+fn data_set(project: &LinkageProject, run: &LinkageRun, party: &str) -> Option<usize> {
+    match run.status.as_ref().and_then(|status| status.pinned.as_ref()) {
+        Some(pinned) => pinned.parties().into_iter().position(|name| name == party),
+        // a run of an earlier version
+        None => project.spec.parties.iter().position(|entry| entry.name == party),
+    }
 }
 
 /// The objects of a name, one a format.
@@ -305,33 +318,63 @@ async fn whole(app: &App, result: &ResultStatus, bytes: u64) -> Result<Body, Err
     Ok(Body::from_stream(reader))
 }
 
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        if error.is_transient() {
-            Self::Unavailable(error.to_string())
-        } else {
-            Self::Internal(error.to_string())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
+
+    fn project(result_type: &str) -> LinkageProject {
+        serde_json::from_value(json!({
+            "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageProject", "metadata": {"name": "p"},
+            "spec": {"resultType": result_type, "parties": [{"name": "a"}, {"name": "b"}]}
+        }))
+        .unwrap()
+    }
+
+    fn run(pinned: Value) -> LinkageRun {
+        serde_json::from_value(json!({
+            "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageRun", "metadata": {"name": "r"},
+            "spec": {"projectRef": {"name": "p"}, "threshold": 0.8}, "status": {"pinned": pinned}
+        }))
+        .unwrap()
+    }
+
+    fn receipt(party: &str) -> ReadRight {
+        ReadRight::Receipt(party.into())
+    }
 
     #[test]
     fn a_right_opens_one_object() {
         let names = [
-            (Asked::Result, ResultType::Groups, ReadRight::Result, "groups"),
-            (Asked::Result, ResultType::SimilarityScores, ReadRight::Result, "similarity_scores"),
-            (Asked::Result, ResultType::Permutations, ReadRight::Result, "mask"),
-            (Asked::Result, ResultType::Permutations, ReadRight::Receipt(1), "permutation-1"),
-            (Asked::SimilarityScores, ResultType::Groups, ReadRight::Result, "similarity_scores"),
+            (Asked::Result, "Groups", ReadRight::Result, "groups"),
+            (Asked::Result, "SimilarityScores", ReadRight::Result, "similarity_scores"),
+            (Asked::Result, "Permutations", ReadRight::Result, "mask"),
+            (Asked::Result, "Permutations", receipt("b"), "permutation-1"),
+            (Asked::SimilarityScores, "Groups", ReadRight::Result, "similarity_scores"),
         ];
+        let of_an_earlier_version = run(json!(null));
         for (asked, result_type, right, name) in names {
-            assert_eq!(object_name(asked, result_type, &right).unwrap(), name);
+            let found = object_name(asked, &project(result_type), &of_an_earlier_version, &right);
+            assert_eq!(found.unwrap(), name);
         }
-        let refused = object_name(Asked::SimilarityScores, ResultType::Permutations, &ReadRight::Receipt(0));
+        let project = project("Permutations");
+        let refused = object_name(Asked::SimilarityScores, &project, &of_an_earlier_version, &receipt("a"));
         assert!(matches!(refused, Err(Error::Forbidden)));
+    }
+
+    #[test]
+    fn a_permutation_is_that_of_the_party_when_the_run_began() {
+        let project = project("Permutations");
+        let begun_with = |parties: &[&str]| {
+            let inputs: Vec<_> = parties.iter().map(|party| json!({ "party": party })).collect();
+            run(json!({"digest": "d", "plan": {"inputs": inputs}}))
+        };
+        let opens =
+            |run: &LinkageRun, party: &str| object_name(Asked::Result, &project, run, &receipt(party));
+        assert_eq!(opens(&begun_with(&["b", "a"]), "a").unwrap(), "permutation-1");
+        assert_eq!(opens(&begun_with(&["b", "a"]), "b").unwrap(), "permutation-0");
+        for others in [&["b", "c"][..], &[]] {
+            assert!(matches!(opens(&begun_with(others), "a"), Err(Error::NotOfRun)));
+        }
     }
 }

@@ -2,13 +2,32 @@
 //!
 //! The operator only ever moves a run's stage and progress forward; nothing here goes back on it.
 
+use crds::conditions::PendingReason;
 use crds::{LinkageProject, LinkageRun, LinkageRunStatus, ResultType, RunProgress, RunStage};
 use kube::Resource;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::ReadRight;
 use crate::projects;
 use crate::text::time;
+
+/// What keeps a run from going on, whatever its parties do: the operator's message tells it, and the way out.
+const TROUBLE: [PendingReason; 6] = [
+    PendingReason::StoreUnavailable,
+    PendingReason::StoreFull,
+    PendingReason::KubernetesRefused,
+    PendingReason::KubernetesUnavailable,
+    PendingReason::NameTaken,
+    PendingReason::OperatorError,
+];
+
+/// What a run waits for, other than parties and its turn.
+const OTHERS: [PendingReason; 3] =
+    [PendingReason::RunNotFound, PendingReason::WaitingForRun, PendingReason::Suspended];
+
+/// Of a run that has all it needs.
+const NOT_BEGUN: &str = "all parties have contributed; the operator has not begun this run yet";
 
 /// What a run is doing, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -48,7 +67,8 @@ pub struct RunStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     total_number_comparisons: Option<i64>,
-    /// Why it ended in error, or what it waits for.
+    /// Why it ended in error, or what it waits for. The holder of a receipt token is not told of trouble in the
+    /// installation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     message: Option<String>,
@@ -92,8 +112,8 @@ pub fn state(run: &LinkageRun) -> RunState {
     }
 }
 
-/// How far a run is; the project tells how many parties have contributed.
-pub fn describe(project: &LinkageProject, run: &LinkageRun) -> RunStatus {
+/// How far a run is, for who may know it; the project tells how many parties have contributed.
+pub fn describe(project: &LinkageProject, run: &LinkageRun, right: &ReadRight) -> RunStatus {
     let nothing = LinkageRunStatus::default();
     let status = run.status.as_ref().unwrap_or(&nothing);
     let state = state(run);
@@ -107,12 +127,39 @@ pub fn describe(project: &LinkageProject, run: &LinkageRun) -> RunStatus {
         time_started: status.start_time.as_ref().map(time),
         time_completed: status.completion_time.as_ref().filter(|_| completed).map(time),
         total_number_comparisons: completed.then(comparisons),
-        message: match state {
-            RunState::Error => Some(status.message.clone().unwrap_or_else(|| "the run has failed".into())),
-            RunState::Created => projects::rejection(project),
-            _ => None,
-        },
+        message: message(project, status, state, right),
     }
+}
+
+fn message(
+    project: &LinkageProject,
+    status: &LinkageRunStatus,
+    state: RunState,
+    right: &ReadRight,
+) -> Option<String> {
+    let party = matches!(right, ReadRight::Receipt(_));
+    let rejection = || projects::rejection(project).filter(|_| state == RunState::Created);
+    match state {
+        RunState::Error => Some(status.message.clone().unwrap_or_else(|| "the run has failed".into())),
+        RunState::Completed => None,
+        _ if party => rejection(),
+        _ if is_for(status, &TROUBLE) => status.message.clone(),
+        RunState::Created => rejection().or_else(|| waits(project, status)),
+        RunState::Queued | RunState::Running => None,
+    }
+}
+
+/// Why a run has not begun although nobody's data is missing.
+fn waits(project: &LinkageProject, status: &LinkageRunStatus) -> Option<String> {
+    if is_for(status, &OTHERS) {
+        return status.message.clone();
+    }
+    let complete = projects::contributed(project) == project.spec.parties.len();
+    complete.then(|| NOT_BEGUN.into())
+}
+
+fn is_for(status: &LinkageRunStatus, reasons: &[PendingReason]) -> bool {
+    reasons.iter().any(|reason| status.reason.as_deref() == Some(reason.as_str()))
 }
 
 fn stage(run: &LinkageRun) -> RunStage {
@@ -205,7 +252,7 @@ mod tests {
     }
 
     fn described(result_type: &str, status: Value) -> Value {
-        serde_json::to_value(describe(&project(result_type, 2), &run(status))).unwrap()
+        serde_json::to_value(describe(&project(result_type, 2), &run(status), &ReadRight::Result)).unwrap()
     }
 
     fn progress(comparisons: i64, total: i64) -> Value {
@@ -215,7 +262,8 @@ mod tests {
     #[test]
     fn a_run_that_waits_counts_the_parties() {
         for status in [json!(null), json!({}), json!({"stage": "WaitingForParties"})] {
-            let described = serde_json::to_value(describe(&project("Groups", 1), &run(status))).unwrap();
+            let described = describe(&project("Groups", 1), &run(status), &ReadRight::Result);
+            let described = serde_json::to_value(described).unwrap();
             let expected = json!({
                 "state": "created", "stages": 3, "time_added": "2030-01-02T03:04:05Z", "time_started": null,
                 "current_stage": {"number": 1, "description": "waiting for CLKs", "progress": {
@@ -301,7 +349,48 @@ mod tests {
         let mut project = project("Groups", 1);
         let party = &mut project.status.as_mut().unwrap().parties[1];
         (party.state, party.message) = (crds::PartyState::Rejected, Some("wrong size".into()));
-        let described = serde_json::to_value(describe(&project, &run(json!({})))).unwrap();
-        assert_eq!((&described["state"], &described["message"]), (&json!("created"), &json!("wrong size")));
+        for right in [ReadRight::Result, ReadRight::Receipt("p0".into())] {
+            let described = serde_json::to_value(describe(&project, &run(json!({})), &right)).unwrap();
+            let told = (&described["state"], &described["message"]);
+            assert_eq!(told, (&json!("created"), &json!("wrong size")));
+        }
+    }
+
+    #[test]
+    fn trouble_is_told_in_the_operators_words_but_not_to_a_party() {
+        for (stage, state) in [("WaitingForParties", "created"), ("Queued", "queued"), ("Scoring", "running")]
+        {
+            for reason in TROUBLE {
+                let status = json!({"stage": stage, "reason": reason.as_str(), "message": "quota exceeded"});
+                let told = described("Permutations", status.clone());
+                assert_eq!((&told["state"], &told["message"]), (&json!(state), &json!("quota exceeded")));
+                let party = ReadRight::Receipt("p0".into());
+                let told = describe(&project("Permutations", 2), &run(status), &party);
+                assert_eq!(told.message, None, "{reason}");
+            }
+        }
+        for reason in ["Queued", "Scoring"] {
+            let told = described("Groups", json!({"stage": reason, "reason": reason, "message": "2 pods"}));
+            assert_eq!(told.get("message"), None);
+        }
+    }
+
+    #[test]
+    fn a_run_that_has_all_it_needs_says_that_it_has_not_begun() {
+        let waiting =
+            json!({"stage": "WaitingForParties", "reason": "WaitingForParties", "message": "b is missing"});
+        for status in [json!(null), json!({}), waiting.clone()] {
+            let told = described("Groups", status);
+            assert_eq!((&told["state"], &told["message"]), (&json!("created"), &json!(NOT_BEGUN)));
+        }
+        let told = describe(&project("Groups", 1), &run(waiting), &ReadRight::Result);
+        assert_eq!(told.message, None);
+        for reason in OTHERS {
+            let status =
+                json!({"stage": "WaitingForParties", "reason": reason.as_str(), "message": "it waits"});
+            assert_eq!(described("Groups", status)["message"], "it waits");
+        }
+        let nothing_told = describe(&project("Groups", 2), &run(json!({})), &ReadRight::Receipt("p0".into()));
+        assert_eq!(nothing_told.message, None);
     }
 }

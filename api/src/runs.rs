@@ -9,8 +9,8 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use crds::{
-    AdditionalResult, LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, RunReference, Solver,
-    labels,
+    AdditionalResult, FINALIZER, LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, RunReference,
+    Solver, labels,
 };
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
@@ -209,11 +209,11 @@ pub async fn delete(
         (status = 200, description = "How far it is. No answer shows less than one before", body = RunStatus)))]
 pub async fn status(
     State(app): State<Arc<App>>,
-    Reader { project, .. }: Reader,
+    Reader { project, right }: Reader,
     path: RunPath,
 ) -> Result<JsonAnswer<RunStatus>, Error> {
     let run = find(&app, &project, &path).await?;
-    Ok(JsonAnswer(run_status::describe(&project, &run)))
+    Ok(JsonAnswer(run_status::describe(&project, &run, &right)))
 }
 
 async fn find(app: &App, project: &LinkageProject, path: &RunPath) -> Result<Arc<LinkageRun>, Error> {
@@ -276,6 +276,7 @@ impl NewRun {
             ttl_seconds_after_finished: None,
         };
         let mut run = LinkageRun::new(&text::fresh_id(), spec);
+        run.metadata.finalizers = Some(vec![FINALIZER.into()]);
         run.metadata.owner_references = project.owner_ref(&()).map(|owner| vec![owner]);
         run.metadata.labels = Some(
             [
@@ -313,6 +314,7 @@ mod tests {
         assert_eq!(run.spec.project_ref.name, "p");
         assert_eq!(run.labels()[labels::PROJECT], "p");
         assert_eq!(run.labels()[labels::MANAGED_BY], labels::API);
+        assert_eq!(run.finalizers(), [FINALIZER]);
         let owner = &run.owner_references()[0];
         assert_eq!((owner.kind.as_str(), owner.uid.as_str()), ("LinkageProject", "u"));
         let described = serde_json::to_value(description(&run)).unwrap();

@@ -10,7 +10,8 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use crds::contribution::{ENCODING_SIZE_MISMATCH, PartyData, Refusal};
+use crds::conditions::PartyReason;
+use crds::contribution::{PartyData, Refusal};
 use crds::tokens::Role;
 use crds::{Blocking, PartyState};
 use futures::{StreamExt, stream};
@@ -29,7 +30,7 @@ use crate::body::{self, LimitedBody};
 use crate::claims::{self, Claim, Place};
 use crate::document::bodies::Upload;
 use crate::document::parameters::{Packed, RawEncodings};
-use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
+use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems, UploadProblems};
 use crate::document::values::{Bytes, Token};
 use crate::error::{Error, Problem};
 use crate::external::{self, ExternalUpload, Peeked};
@@ -61,7 +62,7 @@ pub struct Uploaded {
 /// nothing behind, and the token may be used again.
 #[utoipa::path(post, path = "/projects/{project_id}/clks", tag = "uploads", operation_id = "upload_json",
     params(ProjectPath, Packed), security(("update_token" = [])), request_body = Upload,
-    responses(TokenProblems, BodyProblems, ServiceProblems,
+    responses(TokenProblems, BodyProblems, ServiceProblems, UploadProblems,
         (status = 201, description = "It is there. With a warning: but it cannot be linked", body = Uploaded)))]
 pub async fn json(
     State(app): State<Arc<App>>,
@@ -76,7 +77,7 @@ pub async fn json(
 #[utoipa::path(post, path = "/projects/{project_id}/binaryclks", tag = "uploads", operation_id = "upload_binary",
     params(ProjectPath, RawEncodings, Packed), security(("update_token" = [])),
     request_body(content = inline(Bytes), content_type = "application/octet-stream", example = json!("16 bytes, in all")),
-    responses(TokenProblems, BodyProblems, ServiceProblems,
+    responses(TokenProblems, BodyProblems, ServiceProblems, UploadProblems,
         (status = 201, description = "It is there. With a warning: but it cannot be linked", body = Uploaded)))]
 pub async fn binary(
     State(app): State<Arc<App>>,
@@ -138,7 +139,14 @@ async fn take_in(app: &Arc<App>, form: Form, mut parts: Parts, body: Body) -> Re
     let answer = async {
         let _place = app.throttle.upload()?;
         let uploader = Uploader::from_request_parts(&mut parts, app).await?;
-        store_and_claim(app, form, &parts.headers, &uploader, &mut body).await
+        app.fullness.check()?;
+        let place = Place::new(&uploader);
+        let answer = store_and_claim(app, form, &parts.headers, (&uploader, &place), &mut body).await;
+        app.fullness.note(&answer);
+        match answer {
+            Err(error) => Err(claims::explain(app, &place, error).await),
+            taken => taken,
+        }
     };
     let answer = answer.await;
     counter!("linkage_api_uploaded_bytes_total").increment(body.received());
@@ -149,19 +157,18 @@ async fn store_and_claim(
     app: &App,
     form: Form,
     headers: &HeaderMap,
-    uploader: &Uploader,
+    (uploader, place): (&Uploader, &Place),
     body: &mut LimitedBody,
 ) -> Result<Uploaded, Error> {
-    let place = Place::new(uploader);
     check(uploader, place.party())?;
-    let prefix = fresh_prefix(uploader);
+    let prefix = fresh_prefix(app, uploader);
     let Taken { outcome, external } = store(app, form, headers, uploader, body, &prefix).await?;
     let warning = match outcome {
-        Ok(contribution) => claim(app, uploader, &place, &prefix, contribution).await?,
-        Err(broken) => reject(app, uploader, &place, broken).await?,
+        Ok(contribution) => claim(app, uploader, place, &prefix, contribution).await?,
+        Err(broken) => reject(app, uploader, place, broken).await?,
     };
     if external {
-        remove(app, &format!("{}/", external::folder(uploader))).await;
+        remove(app, &format!("{}/", external::folder(app, uploader))).await;
     }
     let receipt_token = app.judge.token(&uploader.project, Role::Receipt(place.party()));
     Ok(Uploaded { message: "Updated", receipt_token, warning })
@@ -175,9 +182,9 @@ fn check(uploader: &Uploader, party: &str) -> Result<(), Error> {
     }
 }
 
-fn fresh_prefix(uploader: &Uploader) -> String {
+fn fresh_prefix(app: &App, uploader: &Uploader) -> String {
     let uid = uploader.project.metadata.uid.as_deref().unwrap_or_default();
-    format!("projects/{uid}/parties/{}/{}/", uploader.party, text::fresh_id())
+    format!("{}parties/{}/{}/", app.installation.project(uid), uploader.party, text::fresh_id())
 }
 
 /// What became of the data of an upload.
@@ -253,8 +260,9 @@ async fn claim(
     prefix: &str,
     contribution: Contribution,
 ) -> Result<Option<String>, Error> {
-    let Contribution { encodings, blocks, records, encoding_bytes, blake3 } = contribution;
-    let data = PartyData { records, encoding_bytes, encodings, blocks, blake3 };
+    let Contribution { encodings, blocks, records, encoding_bytes, blake3, records_without_block } =
+        contribution;
+    let data = PartyData { records, encoding_bytes, encodings, blocks, blake3, records_without_block };
     let Claim { verdict, keeps_objects } = claims::claim(app, place, &data).await;
     if !keeps_objects {
         remove(app, prefix).await;
@@ -293,7 +301,7 @@ async fn reject(
     let refusal = Refusal { reason: format!("{:?}", broken.reason()), message: broken.to_string() };
     let error = match broken {
         IngestError::EncodingSize(_) => {
-            let refusal = Refusal { reason: ENCODING_SIZE_MISMATCH.into(), ..refusal };
+            let refusal = Refusal { reason: PartyReason::EncodingSizeMismatch.to_string(), ..refusal };
             claims::refuse(app, place, &refusal).await?;
             record(uploader, place, Action::RejectContribution);
             return Ok(Some(announce(app, uploader, place, refusal).await));

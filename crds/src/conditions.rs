@@ -12,77 +12,181 @@ pub const COMPLETE: &str = "Complete";
 /// Run: it will never complete; the reason is one of [`FailedReason`].
 pub const FAILED: &str = "Failed";
 
-/// Reasons of a project's [`READY`] condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadyReason {
-    /// Some party has not contributed yet.
-    WaitingForParties,
-    /// The data of some party could not be used; it may contribute again.
-    PartyRejected,
-    /// `spec.paillierPublicKey` cannot be used; create a new project.
-    InvalidPublicKey,
-    /// All parties have contributed.
-    AllPartiesContributed,
-    /// The object store cannot be reached; the operator keeps trying.
-    StoreUnavailable,
-    /// The project is being deleted, with all its data.
-    Deleting,
-}
+/// Declares a closed list of reasons. Each has its text on the wire beside its name, so that renaming it in Rust does
+/// not change the API.
+macro_rules! reasons {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $wire:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+        }
 
-/// Why a run is not complete, and not failed either: reasons of [`COMPLETE`] = False.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PendingReason {
-    /// There is no project of that name (yet).
-    ProjectNotFound,
-    /// Some party has not contributed yet.
-    WaitingForParties,
-    /// The data of some party could not be used; it may contribute again.
-    PartyRejected,
-    /// There is no run of the name that `spec.fromRun` gives (yet).
-    RunNotFound,
-    /// The run that `spec.fromRun` names is not complete yet.
-    WaitingForRun,
-    /// The pods have not started yet.
-    Queued,
-    /// Records are being compared.
-    Scoring,
-    /// Pairs are being solved and the result written.
-    Solving,
-    /// `spec.suspend` is set.
-    Suspended,
-    /// The object store cannot be reached; the operator keeps trying.
-    StoreUnavailable,
-    /// The run is being deleted, with all its objects.
-    Deleting,
-    /// The run has failed; see the Failed condition.
-    Failed,
-}
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-/// The closed list of reasons for which a run fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailedReason {
-    /// A party's stored data is not what was contributed.
-    InvalidInput,
-    /// `spec.activeDeadlineSeconds` has passed.
-    DeadlineExceeded,
-    /// The pods ran out of memory.
-    OutOfMemory,
-    /// Pods failed again and again.
-    BackoffLimitExceeded,
-    /// A Job was deleted by somebody else, again and again, or cannot be created.
-    JobFailed,
-}
+            /// The reason as the API has it, in CamelCase.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $wire),+ }
+            }
 
-macro_rules! display_as_debug {
-    ($($reason:ty),+) => {$(
-        impl std::fmt::Display for $reason {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Debug::fmt(self, f)
+            /// The reason with this text.
+            pub fn of(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == text)
             }
         }
-    )+};
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
 }
-display_as_debug!(ReadyReason, PendingReason, FailedReason);
+
+reasons! {
+    /// Reasons of a project's [`READY`] condition.
+    ReadyReason {
+        /// Some party has not contributed yet.
+        WaitingForParties = "WaitingForParties",
+        /// The data of some party could not be used; it may contribute again.
+        PartyRejected = "PartyRejected",
+        /// `spec.paillierPublicKey` cannot be used; create a new project.
+        InvalidPublicKey = "InvalidPublicKey",
+        /// All parties have contributed.
+        AllPartiesContributed = "AllPartiesContributed",
+        /// The object store cannot be reached; the operator keeps trying.
+        StoreUnavailable = "StoreUnavailable",
+        /// The object store has no space left; the operator keeps trying.
+        StoreFull = "StoreFull",
+        /// Kubernetes refuses something that the project needs; the operator keeps trying.
+        KubernetesRefused = "KubernetesRefused",
+        /// Kubernetes does not answer; the operator keeps trying.
+        KubernetesUnavailable = "KubernetesUnavailable",
+        /// An object whose name the project needs belongs to somebody else; it is left alone.
+        NameTaken = "NameTaken",
+        /// The operator itself is at fault; it keeps trying.
+        OperatorError = "OperatorError",
+        /// The project is being deleted, with all its data.
+        Deleting = "Deleting",
+    }
+}
+
+reasons! {
+    /// Why a run is not complete, and not failed either: reasons of [`COMPLETE`] = False.
+    PendingReason {
+        /// There is no project of that name (yet).
+        ProjectNotFound = "ProjectNotFound",
+        /// Some party has not contributed yet.
+        WaitingForParties = "WaitingForParties",
+        /// The data of some party could not be used; it may contribute again.
+        PartyRejected = "PartyRejected",
+        /// There is no run of the name that `spec.fromRun` gives (yet).
+        RunNotFound = "RunNotFound",
+        /// The run that `spec.fromRun` names is not complete yet.
+        WaitingForRun = "WaitingForRun",
+        /// The pods have not started yet.
+        Queued = "Queued",
+        /// Records are being compared.
+        Scoring = "Scoring",
+        /// Pairs are being solved and the result written.
+        Solving = "Solving",
+        /// `spec.suspend` is set.
+        Suspended = "Suspended",
+        /// The object store cannot be reached; the operator keeps trying.
+        StoreUnavailable = "StoreUnavailable",
+        /// The object store has no space left; the pods keep trying.
+        StoreFull = "StoreFull",
+        /// Kubernetes refuses something that the run needs; the operator keeps trying.
+        KubernetesRefused = "KubernetesRefused",
+        /// Kubernetes does not answer; the operator keeps trying.
+        KubernetesUnavailable = "KubernetesUnavailable",
+        /// An object whose name the run needs belongs to somebody else; it is left alone.
+        NameTaken = "NameTaken",
+        /// The operator itself is at fault; it keeps trying.
+        OperatorError = "OperatorError",
+        /// The run is being deleted, with all its objects.
+        Deleting = "Deleting",
+        /// The run has failed; see the Failed condition.
+        Failed = "Failed",
+    }
+}
+
+reasons! {
+    /// The closed list of reasons for which a run fails.
+    FailedReason {
+        /// A party's stored data is not what was contributed.
+        InvalidInput = "InvalidInput",
+        /// The run has worked for `spec.activeDeadlineSeconds`.
+        DeadlineExceeded = "DeadlineExceeded",
+        /// The pods ran out of memory.
+        OutOfMemory = "OutOfMemory",
+        /// The pods filled their scratch space.
+        ScratchFull = "ScratchFull",
+        /// Pods failed again and again.
+        BackoffLimitExceeded = "BackoffLimitExceeded",
+        /// A Job has completed, but what it has written is gone.
+        JobFailed = "JobFailed",
+    }
+}
+
+reasons! {
+    /// What is told of a party's data, beside the reasons for which reading it fails.
+    PartyReason {
+        /// A source object is not in the store (yet).
+        SourceNotFound = "SourceNotFound",
+        /// The project may not name this source object.
+        SourceNotAllowed = "SourceNotAllowed",
+        /// The encodings have another size than they should.
+        EncodingSizeMismatch = "EncodingSizeMismatch",
+        /// The pod that reads the source has not started.
+        WaitingForPod = "WaitingForPod",
+    }
+}
+
+reasons! {
+    /// What is told in Events alone.
+    NoticeReason {
+        /// The bucket keeps versions of what was deleted.
+        VersionsKept = "VersionsKept",
+    }
+}
+
+/// The reason of [`COMPLETE`] = True.
+pub const COMPLETED: &str = "Complete";
+
+impl ReadyReason {
+    /// Whether somebody should look.
+    pub fn is_trouble(self) -> bool {
+        !matches!(self, Self::WaitingForParties | Self::AllPartiesContributed | Self::Deleting)
+    }
+}
+
+impl PendingReason {
+    /// Whether somebody should look.
+    pub fn is_trouble(self) -> bool {
+        match self {
+            Self::PartyRejected
+            | Self::StoreUnavailable
+            | Self::StoreFull
+            | Self::KubernetesRefused
+            | Self::KubernetesUnavailable
+            | Self::NameTaken
+            | Self::OperatorError
+            | Self::Failed => true,
+            Self::ProjectNotFound
+            | Self::WaitingForParties
+            | Self::RunNotFound
+            | Self::WaitingForRun
+            | Self::Queued
+            | Self::Scoring
+            | Self::Solving
+            | Self::Suspended
+            | Self::Deleting => false,
+        }
+    }
+}
 
 /// What a condition should say; [`set`] adds the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +234,36 @@ mod tests {
 
     fn verdict(status: bool, message: &str) -> Verdict {
         Verdict { type_: READY, status, reason: "Reason".into(), message: message.into() }
+    }
+
+    /// Clients match on these texts: changing one is a change of the API.
+    #[test]
+    fn the_reasons_on_the_wire_are_these() {
+        let texts = |all: &[&str]| all.join(" ");
+        let ready: Vec<_> = ReadyReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(
+            texts(&ready),
+            "WaitingForParties PartyRejected InvalidPublicKey AllPartiesContributed StoreUnavailable StoreFull \
+             KubernetesRefused KubernetesUnavailable NameTaken OperatorError Deleting"
+        );
+        let pending: Vec<_> = PendingReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(
+            texts(&pending),
+            "ProjectNotFound WaitingForParties PartyRejected RunNotFound WaitingForRun Queued Scoring Solving \
+             Suspended StoreUnavailable StoreFull KubernetesRefused KubernetesUnavailable NameTaken OperatorError \
+             Deleting Failed"
+        );
+        let failed: Vec<_> = FailedReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(
+            texts(&failed),
+            "InvalidInput DeadlineExceeded OutOfMemory ScratchFull BackoffLimitExceeded JobFailed"
+        );
+        let party: Vec<_> = PartyReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(texts(&party), "SourceNotFound SourceNotAllowed EncodingSizeMismatch WaitingForPod");
+        let notice: Vec<_> = NoticeReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(texts(&notice), "VersionsKept");
+        assert_eq!(PendingReason::of("StoreFull"), Some(PendingReason::StoreFull));
+        assert_eq!(PendingReason::of("Storefull"), None);
     }
 
     #[test]

@@ -6,10 +6,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use crate::conditions::PartyReason;
 use crate::{LinkageProjectSpec, LinkageProjectStatus, PartyState, PartyStatus};
-
-/// Reason of a rejected party whose encodings do not fit.
-pub const ENCODING_SIZE_MISMATCH: &str = "EncodingSizeMismatch";
 
 /// A party's data in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +22,8 @@ pub struct PartyData {
     pub blocks: Option<String>,
     /// BLAKE3 of the encodings, in hex.
     pub blake3: String,
+    /// Records that are in no block; none without blocking.
+    pub records_without_block: Option<u64>,
 }
 
 /// What became of the data.
@@ -75,6 +75,7 @@ pub fn claim(
                 encodings: Some(data.encodings.clone()),
                 blocks: data.blocks.clone(),
                 blake3: Some(data.blake3.clone()),
+                records_without_block: data.records_without_block.map(saturating_i64),
                 source_version: entry.source_version.clone(),
             };
             Outcome::Accepted
@@ -124,9 +125,21 @@ pub fn list_all_parties(spec: &LinkageProjectSpec, status: &mut LinkageProjectSt
 
 /// Whether every party has contributed.
 pub fn is_complete(spec: &LinkageProjectSpec, status: &LinkageProjectStatus) -> bool {
-    spec.parties.iter().all(|party| {
-        status.parties.iter().any(|entry| entry.name == party.name && entry.state == PartyState::Contributed)
-    })
+    missing(spec, status).is_empty()
+}
+
+/// The parties that have not contributed, in the order of the spec.
+pub fn missing<'a>(spec: &'a LinkageProjectSpec, status: &LinkageProjectStatus) -> Vec<&'a str> {
+    let has_contributed = |name: &str| {
+        status.parties.iter().any(|entry| entry.name == name && entry.state == PartyState::Contributed)
+    };
+    spec.parties.iter().map(|party| party.name.as_str()).filter(|name| !has_contributed(name)).collect()
+}
+
+/// The first party whose data was rejected, and why.
+pub fn rejected(status: &LinkageProjectStatus) -> Option<(&str, &str)> {
+    let party = status.parties.iter().find(|party| party.state == PartyState::Rejected)?;
+    Some((&party.name, party.message.as_deref().unwrap_or("its data cannot be used")))
 }
 
 fn open_entry<'a>(status: &'a mut LinkageProjectStatus, party: &str) -> Option<&'a mut PartyStatus> {
@@ -152,7 +165,7 @@ fn encoding_size_refusal(
 ) -> Option<Refusal> {
     let refusal = |expected: String| {
         Some(Refusal {
-            reason: ENCODING_SIZE_MISMATCH.into(),
+            reason: PartyReason::EncodingSizeMismatch.to_string(),
             message: format!(
                 "the encodings of party {party} have {} bits, but {expected}; encode with the same schema as the \
                  other parties and contribute again",
@@ -205,7 +218,14 @@ mod tests {
     }
 
     fn data(encoding_bytes: u32) -> PartyData {
-        PartyData { records: 10, encoding_bytes, encodings: "key".into(), blocks: None, blake3: "00".into() }
+        PartyData {
+            records: 10,
+            encoding_bytes,
+            encodings: "key".into(),
+            blocks: None,
+            blake3: "00".into(),
+            records_without_block: None,
+        }
     }
 
     fn claimed(spec: &LinkageProjectSpec, claims: &[(&str, u32)]) -> (LinkageProjectStatus, Vec<Outcome>) {
@@ -265,7 +285,7 @@ mod tests {
         assert!(is_complete(&spec(), &status));
         let (status, _) = claimed(&spec(), &[("a", 128), ("b", 64)]);
         assert_eq!(status.parties[1].state, PartyState::Rejected);
-        assert_eq!(status.parties[1].reason.as_deref(), Some(ENCODING_SIZE_MISMATCH));
+        assert_eq!(status.parties[1].reason.as_deref(), Some("EncodingSizeMismatch"));
         let message = status.parties[1].message.clone().unwrap();
         assert!(message.contains("party b have 512 bits") && message.contains("party a"), "{message}");
     }

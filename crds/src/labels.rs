@@ -4,6 +4,10 @@
 pub const PROJECT: &str = "pprl.dev/project";
 /// Label: the LinkageRun that an object belongs to.
 pub const RUN: &str = "pprl.dev/run";
+/// Label: the uid of the LinkageProject or LinkageRun that a Job or a pod belongs to.
+pub const OWNER_UID: &str = "pprl.dev/owner-uid";
+/// Annotation of a run's Job: the digest of the pinned work that it does.
+pub const WORK: &str = "pprl.dev/work";
 /// Label: what a pod does: `ingest`, `score` or `solve`.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// Label: who made an object.

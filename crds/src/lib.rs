@@ -6,6 +6,7 @@
 mod advice;
 pub mod conditions;
 pub mod contribution;
+pub mod folders;
 pub mod labels;
 pub mod manifests;
 mod outputs;
@@ -22,8 +23,8 @@ pub use project::{
     PartyState, PartyStatus, ResultType, Retention, Source,
 };
 pub use run::{
-    LinkageRun, LinkageRunSpec, LinkageRunStatus, PairsFromRun, ProjectReference, ResultStatus, RunProgress,
-    RunReference, RunStage, Scheduling,
+    LinkageRun, LinkageRunSpec, LinkageRunStatus, PairsFromRun, PinnedWork, ProjectReference, ResultStatus,
+    RunProgress, RunReference, RunStage, Scheduling,
 };
 pub use solver::{RunSolving, Solver, SolverAlgorithm};
 

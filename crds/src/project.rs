@@ -25,6 +25,9 @@ use serde_json::{Map, Value};
     doc = "A LinkageProject names the parties whose records are linked, and records what each has contributed.",
     validation = Rule::new("size(self.metadata.name) <= 48")
         .message("metadata.name must have at most 48 characters, because Jobs are named after it"),
+    // not of what is there already: it has to stay possible to delete that
+    validation = Rule::new("oldSelf.hasValue() || !self.metadata.name.contains('.')").optional_old_self(true)
+        .message("metadata.name must not contain a dot, because pods are named after it"),
     printcolumn(name = "Result", type_ = "string", json_path = ".spec.resultType"),
     printcolumn(name = "Parties", type_ = "string", json_path = ".status.contributed",
         description = "How many parties have contributed, of how many"),
@@ -43,10 +46,9 @@ use serde_json::{Map, Value};
         .message("resultType cannot be changed; create a new project"),
     validation = Rule::new("self.blocking == oldSelf.blocking")
         .message("blocking cannot be changed; create a new project"),
-    validation = Rule::new(
-        "size(self.parties) == size(oldSelf.parties) && \
-         self.parties.all(party, oldSelf.parties.exists(old, old.name == party.name))"
-    ).message("the names and the number of parties cannot be changed; create a new project"),
+    // of lists of type map CEL compares the entries whatever their order; of lists of texts it compares the order, too
+    validation = Rule::new("self.parties.map(party, party.name) == oldSelf.parties.map(party, party.name)")
+        .message("the names, the number and the order of parties cannot be changed; create a new project"),
     validation = kept("encoding").message("encoding cannot be changed; create a new project"),
     validation = Rule::new("!has(self.paillierPublicKey) || self.resultType == 'Permutations'")
         .message("paillierPublicKey encrypts the mask of Permutations; leave it out with another resultType"),
@@ -148,7 +150,8 @@ pub struct Party {
 #[serde(rename_all = "camelCase")]
 #[x_kube(cel)]
 pub struct Source {
-    /// Key of the encodings, below the store's prefix. A name ending in `.json` holds a document as it would be
+    /// Key of the encodings, below the store's prefix. By default it begins with `sources/` and the project's name, such as
+    /// `sources/hospitals/a.json`; the administrator may allow other keys. A name ending in `.json` holds a document as it would be
     /// uploaded over REST (`{"clks": [...]}`, `{"clknblocks": [...]}` or `{"encodings": [...]}`); any other holds
     /// raw encodings one after the other, of `spec.encoding.bits` each.
     #[schemars(length(min = 1, max = 1024))]
@@ -273,6 +276,10 @@ pub struct PartyStatus {
     /// Number of records contributed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records: Option<i64>,
+
+    /// Records that are in no block, in a project with blocking: they are compared with no other record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_without_block: Option<i64>,
 
     /// Bytes of one encoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]

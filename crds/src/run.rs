@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::advice::{RunScores, ThresholdAdvice};
 use crate::outputs::{AdditionalResult, ResultFormat};
@@ -31,6 +32,9 @@ use crate::solver::{RunSolving, Solver};
            the parties have contributed: it then waits.",
     validation = Rule::new("size(self.metadata.name) <= 48")
         .message("metadata.name must have at most 48 characters, because Jobs are named after it"),
+    // not of what is there already: it has to stay possible to delete that
+    validation = Rule::new("oldSelf.hasValue() || !self.metadata.name.contains('.')").optional_old_self(true)
+        .message("metadata.name must not contain a dot, because pods are named after it"),
     validation = Rule::new("!has(self.spec.fromRun) || self.spec.fromRun.name != self.metadata.name")
         .message("fromRun names the run itself; name an earlier run, whose pairs are used again"),
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.projectRef.name"),
@@ -119,7 +123,8 @@ pub struct LinkageRunSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduling: Option<Scheduling>,
 
-    /// Seconds after its start at which a run that is not complete fails. No limit when absent.
+    /// Seconds of work after which a run that is not complete fails. Only time in which a pod of the run is running counts:
+    /// neither waiting for parties, for nodes or in a queue, nor being suspended. No limit when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub active_deadline_seconds: Option<i64>,
@@ -211,6 +216,14 @@ pub struct LinkageRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<i32>,
 
+    /// What the run works on, written down once when it starts: all its Jobs get this, whatever changes meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<PinnedWork>,
+
+    /// For how many seconds pods of the run have been at work: what spec.activeDeadlineSeconds is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_seconds: Option<i64>,
+
     /// What the run links: SHA-256, in hex, over keys, sizes and checksums of the parties' data when the run began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_sha256: Option<String>,
@@ -219,7 +232,7 @@ pub struct LinkageRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs_from_run: Option<PairsFromRun>,
 
-    /// When the first Job was created.
+    /// When the run started: all parties had contributed, and its work was pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
 
@@ -242,6 +255,28 @@ pub struct LinkageRunStatus {
     /// What to expect of other thresholds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold_advice: Option<ThresholdAdvice>,
+}
+
+/// What a run works on, as it was when the run started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedWork {
+    /// SHA-256 of the plan, in hex. Each shard and the summary name it, and are used for this work only.
+    pub digest: String,
+    /// What the scorer is told: parties in order, keys and checksums of their data, threshold, solver, formats, shards.
+    #[schemars(schema_with = "crate::schema::free_object")]
+    pub plan: Map<String, Value>,
+    /// CPU and memory of each pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+}
+
+impl PinnedWork {
+    /// The parties whose data is linked, in the order that numbers the data sets of the result.
+    pub fn parties(&self) -> Vec<&str> {
+        let inputs = self.plan.get("inputs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        inputs.iter().filter_map(|input| input.get("party")?.as_str()).collect()
+    }
 }
 
 /// What a run is doing, or how it ended.
@@ -271,6 +306,12 @@ pub struct PairsFromRun {
     pub uid: String,
     /// Its threshold.
     pub threshold: f64,
+    /// The digest of what it worked on: its pairs are used only if they are of that very work.
+    #[serde(default)]
+    pub work: String,
+    /// Where its objects are in the store.
+    #[serde(default)]
+    pub output: String,
 }
 
 /// Comparisons done and in all.

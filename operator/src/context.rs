@@ -1,18 +1,24 @@
-//! What every reconciliation needs: clients, settings, and how errors are told.
+//! What every reconciliation needs: clients, caches, settings.
 
-use std::sync::Arc;
-use std::time::Duration;
-
+use crds::LinkageProject;
+use crds::LinkageRun;
+use crds::folders::Installation;
 use crds::tokens::MasterKey;
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::controller::Action;
-use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client};
-use scorer::store::{Store, StoreError};
-use thiserror::Error;
-use tracing::{info, warn};
+use scorer::store::Store;
+use std::sync::Arc;
 
+use crate::caches::{Caches, named};
+use crate::evacuation::NamespaceIsGoing;
+use crate::events::Events;
+use crate::freshness::Freshness;
+use crate::job_events::JobEvents;
+use crate::lost_pods::LostPods;
+use crate::project::CheckedSecrets;
+use crate::retries::Retries;
 use crate::settings::JobSettings;
+use crate::status_writes::StatusWrites;
+use crate::work_time::WorkTime;
 
 /// The field manager of everything that the operator applies.
 pub const FIELD_MANAGER: &str = "linkage-operator";
@@ -21,18 +27,40 @@ pub const FIELD_MANAGER: &str = "linkage-operator";
 pub struct Context {
     /// Kubernetes.
     pub client: Client,
+    /// What Kubernetes has told.
+    pub caches: Caches,
     /// The namespace that is served.
     pub namespace: String,
     /// The object store.
     pub store: Store,
+    /// Whether the store is in the same namespace, and goes with it.
+    pub store_in_namespace: bool,
+    /// Which folders in the store are this installation's.
+    pub installation: Installation,
     /// How Jobs are made.
     pub jobs: JobSettings,
     /// From which tokens are derived.
     pub master_key: MasterKey,
     /// Publishes Events.
-    pub recorder: Recorder,
+    pub events: Events,
     /// Asks pods for their progress.
     pub http: reqwest::Client,
+    /// When to try again after errors.
+    pub retries: Retries,
+    /// For how long runs have been at work.
+    pub work_time: WorkTime,
+    /// Which Secrets hold the right tokens.
+    pub checked_secrets: CheckedSecrets,
+    /// Why Jobs have no pods.
+    pub job_events: JobEvents,
+    /// Pods whose nodes do not answer.
+    pub lost_pods: LostPods,
+    /// When progress may be written.
+    pub status_writes: StatusWrites,
+    /// Whether the namespace is being deleted.
+    pub namespace_is_going: NamespaceIsGoing,
+    /// Whether the caches know of what was written.
+    pub freshness: Freshness,
 }
 
 impl Context {
@@ -44,47 +72,15 @@ impl Context {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Publishes an Event. One that cannot be published is logged: it must not keep a run from going on.
-    pub async fn publish(&self, about: &ObjectReference, is_trouble: bool, reason: String, note: String) {
-        info!(name = about.name, reason, note, "event");
-        let event = Event {
-            type_: if is_trouble { EventType::Warning } else { EventType::Normal },
-            reason,
-            // Kubernetes allows 1 kB
-            note: Some(note.chars().take(250).collect()),
-            action: "Reconcile".into(),
-            secondary: None,
-        };
-        if let Err(error) = self.recorder.publish(&event, about).await {
-            warn!(%error, "an Event could not be published");
-        }
+    /// A project, as the watch told it last.
+    pub fn project(&self, name: &str) -> Option<Arc<LinkageProject>> {
+        named(&self.caches.projects, &self.namespace, name)
     }
-}
 
-/// Why a reconciliation has to be tried again.
-#[derive(Debug, Error)]
-pub enum Error {
-    /// The Kubernetes API refused or did not answer.
-    #[error("Kubernetes: {0}")]
-    Kubernetes(#[from] kube::Error),
-    /// The object store refused or did not answer.
-    #[error("object store: {0}")]
-    Store(#[from] StoreError),
-    /// A plan or summary cannot be written or read.
-    #[error("a stored document cannot be understood: {0}")]
-    Document(#[from] serde_json::Error),
-}
-
-/// Tries again after an error: at once when somebody else changed the object meanwhile, else after a pause.
-pub fn try_again<K: kube::ResourceExt>(object: Arc<K>, error: &Error, _: Arc<Context>) -> Action {
-    metrics::counter!("linkage_operator_reconcile_errors_total").increment(1);
-    if let Error::Kubernetes(kube::Error::Api(response)) = error
-        && response.code == 409
-    {
-        return Action::requeue(Duration::from_millis(100));
+    /// A run, as the watch told it last.
+    pub fn run(&self, name: &str) -> Option<Arc<LinkageRun>> {
+        named(&self.caches.runs, &self.namespace, name)
     }
-    warn!(name = object.name_any(), %error, "reconciliation will be tried again");
-    Action::requeue(Duration::from_secs(5))
 }
 
 /// Takes "it is not there" for an answer: the object may have gone meanwhile.

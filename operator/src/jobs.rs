@@ -14,6 +14,13 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
+use kube::ResourceExt;
+use kube::api::PostParams;
+use tracing::info;
+
+use crate::caches::is_owned;
+use crate::context::Context;
+use crate::error::Error;
 use crate::quantity;
 use crate::settings::JobSettings;
 
@@ -23,8 +30,11 @@ pub const PROGRESS_PORT: u16 = 8080;
 /// Exit code by which the scorer says that its input is at fault.
 const EXIT_BAD_INPUT: i32 = 3;
 
-/// How often a pod is tried again, with pauses of 10 s, 20 s, 40 s and so on: some ten minutes in all, so that a
-/// store may be away for a while.
+/// The container of a pod that does the work.
+pub const CONTAINER: &str = "scorer";
+
+/// How often a pod is tried again, with pauses of 10 s, 20 s, 40 s and so on. A store that is away does not end a pod: it
+/// waits by itself.
 const RETRIES: i32 = 6;
 
 /// How long a finished Job stays, so that its pods' logs can be read. The run's status does not need it.
@@ -69,24 +79,58 @@ pub struct JobOrder {
     pub task: Task,
     /// The plan, as JSON.
     pub plan: String,
+    /// The digest of the pinned work, if it is a run's Job.
+    pub work: Option<String>,
     /// How many pods, each with its own index.
     pub completions: i32,
     /// Labels that name the project and the run.
     pub labels: BTreeMap<String, String>,
     /// The project or run that owns the Job.
     pub owner: OwnerReference,
-    /// CPU and memory of each pod, if the run says.
-    pub resources: Option<ResourceRequirements>,
+    /// CPU and memory of each pod.
+    pub resources: ResourceRequirements,
     /// Where and when the pods run, if the run says.
     pub scheduling: Scheduling,
 }
 
 /// The memory that a pod may use in bytes: its limit, or a default where there is none.
-pub fn memory_limit(resources: Option<&ResourceRequirements>, settings: &JobSettings) -> u64 {
+pub fn memory_limit(resources: &ResourceRequirements) -> u64 {
     const DEFAULT: u64 = 2 << 30;
-    let resources = resources.unwrap_or(&settings.resources);
     let limit = resources.limits.as_ref().and_then(|limits| limits.get("memory"));
     limit.and_then(quantity::bytes).unwrap_or(DEFAULT)
+}
+
+/// What became of a Job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Its pods run or will run.
+    Active,
+    /// It waits for a queueing system to admit it.
+    Queued,
+    /// All its pods have succeeded.
+    Complete,
+    /// It will not be tried again; the text says why.
+    Failed(String),
+}
+
+/// Reads a Job's conditions.
+pub fn state(job: &Job) -> JobState {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let find = |types: [&str; 2]| {
+        conditions
+            .iter()
+            .find(|condition| condition.status == "True" && types.contains(&condition.type_.as_str()))
+    };
+    // FailureTarget and SuccessCriteriaMet say the same a moment earlier, while the last pods end
+    if let Some(condition) = find(["Failed", "FailureTarget"]) {
+        let reason = condition.reason.as_deref().unwrap_or("JobFailed");
+        return JobState::Failed(format!("{reason}: {}", condition.message.as_deref().unwrap_or_default()));
+    }
+    if find(["Complete", "SuccessCriteriaMet"]).is_some() {
+        return JobState::Complete;
+    }
+    let is_suspended = job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false);
+    if is_suspended { JobState::Queued } else { JobState::Active }
 }
 
 /// Builds the Job.
@@ -95,6 +139,7 @@ pub fn build(order: JobOrder, settings: &JobSettings) -> Job {
     labels.extend(order.labels.clone());
     labels.insert(labels::MANAGED_BY.into(), labels::OPERATOR.into());
     labels.insert(labels::COMPONENT.into(), order.task.name().into());
+    labels.insert(labels::OWNER_UID.into(), order.owner.uid.clone());
     let mut job_labels = labels.clone();
     if let Some(queue) = &order.scheduling.queue_name {
         job_labels.insert("kueue.x-k8s.io/queue-name".into(), queue.clone());
@@ -103,6 +148,7 @@ pub fn build(order: JobOrder, settings: &JobSettings) -> Job {
         metadata: ObjectMeta {
             name: Some(order.name.clone()),
             labels: Some(job_labels),
+            annotations: order.work.clone().map(|work| [(labels::WORK.to_owned(), work)].into()),
             owner_references: Some(vec![order.owner.clone()]),
             ..ObjectMeta::default()
         },
@@ -111,6 +157,8 @@ pub fn build(order: JobOrder, settings: &JobSettings) -> Job {
             completions: Some(order.completions),
             parallelism: Some(order.completions),
             backoff_limit_per_index: Some(RETRIES),
+            // one shard that failed for good makes all others useless
+            max_failed_indexes: Some(0),
             pod_failure_policy: Some(failure_policy()),
             // Kueue starts suspended Jobs when their turn comes
             suspend: order.scheduling.queue_name.as_ref().map(|_| true),
@@ -140,9 +188,10 @@ fn failure_policy() -> PodFailurePolicy {
             PodFailurePolicyRule {
                 action: "FailJob".into(),
                 on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                    // not the exit code of what others may have put beside it
+                    container_name: Some(CONTAINER.into()),
                     operator: "In".into(),
                     values: vec![EXIT_BAD_INPUT],
-                    ..PodFailurePolicyOnExitCodesRequirement::default()
                 }),
                 ..PodFailurePolicyRule::default()
             },
@@ -184,7 +233,7 @@ fn pod(order: JobOrder, settings: &JobSettings) -> PodSpec {
             ..PodSecurityContext::default()
         }),
         containers: vec![Container {
-            name: "scorer".into(),
+            name: CONTAINER.into(),
             image: Some(settings.image.clone()),
             image_pull_policy: Some(settings.image_pull_policy.clone()),
             command: Some(vec!["/usr/local/bin/scorer".into(), order.task.name().into()]),
@@ -200,7 +249,7 @@ fn pod(order: JobOrder, settings: &JobSettings) -> PodSpec {
                 container_port: i32::from(PROGRESS_PORT),
                 ..ContainerPort::default()
             }]),
-            resources: Some(order.resources.unwrap_or_else(|| settings.resources.clone())),
+            resources: Some(order.resources),
             security_context: Some(SecurityContext {
                 allow_privilege_escalation: Some(false),
                 read_only_root_filesystem: Some(true),
@@ -237,4 +286,93 @@ fn environment(task: Task, plan: String, settings: &JobSettings) -> Vec<EnvVar> 
     environment.extend(settings.store.endpoint.clone().map(|endpoint| set("STORE_ENDPOINT", endpoint)));
     environment.extend(settings.store.region.clone().map(|region| set("STORE_REGION", region)));
     environment
+}
+
+/// Creates a Job. One of that name which is there already is taken for it when it has the same owner, as the caches may be
+/// behind; one of somebody else is left alone.
+///
+/// # Errors
+/// Fails when Kubernetes refuses, or the name is taken.
+pub async fn create(context: &Context, order: JobOrder) -> Result<(), Error> {
+    let owner = order.owner.clone();
+    let job = build(order, &context.jobs);
+    let (api, name) = (context.api::<Job>(), job.name_any());
+    let refused = Error::refused(format!("create the Job {name}"));
+    match api.create(&PostParams::default(), &job).await {
+        Ok(_) => {
+            info!(job = name, owner = owner.name, "created Job");
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            let Some(there) = api.get_opt(&name).await? else {
+                return Err(Error::StillDeleting(format!("Job {name}")));
+            };
+            judge(&there, &owner)
+        }
+        Err(error) => Err(refused(error)),
+    }
+}
+
+fn judge(there: &Job, owner: &OwnerReference) -> Result<(), Error> {
+    let name = there.name_any();
+    if !is_owned(there, &owner.uid) {
+        let whose = there.owner_references().first().map(|other| format!("{} {}", other.kind, other.name));
+        let whose = whose.unwrap_or_else(|| "somebody else".into());
+        return Err(Error::NameTaken(format!(
+            "the Job {name} in this namespace belongs to {whose}, and {} {} needs a Job of that name; delete or rename that \
+             Job, or create the {} under another name. The operator leaves the Job alone, and looks again every minute",
+            owner.kind, owner.name, owner.kind
+        )));
+    }
+    match there.metadata.deletion_timestamp {
+        Some(_) => Err(Error::StillDeleting(format!("Job {name}"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn job(more: serde_json::Value) -> Job {
+        let mut job = json!({"metadata": {"name": "r-score"}, "spec": {"template": {}}});
+        job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(job).unwrap()
+    }
+
+    #[test]
+    fn a_job_says_what_became_of_it() {
+        let with = |type_: &str| {
+            job(
+                json!({"status": {"conditions": [{"type": type_, "status": "True", "reason": "R", "message": "m"}]}}),
+            )
+        };
+        assert_eq!(state(&job(json!({}))), JobState::Active);
+        assert_eq!(state(&job(json!({"spec": {"template": {}, "suspend": true}}))), JobState::Queued);
+        for type_ in ["Complete", "SuccessCriteriaMet"] {
+            assert_eq!(state(&with(type_)), JobState::Complete);
+        }
+        for type_ in ["Failed", "FailureTarget"] {
+            assert_eq!(state(&with(type_)), JobState::Failed("R: m".into()));
+        }
+    }
+
+    #[test]
+    fn a_job_of_somebody_else_is_named_and_left_alone() {
+        let owner = OwnerReference {
+            kind: "LinkageRun".into(),
+            name: "r".into(),
+            uid: "1".into(),
+            ..Default::default()
+        };
+        let owned = |uid: &str| {
+            let reference = json!({"apiVersion": "v1", "kind": "CronJob", "name": "nightly", "uid": uid});
+            job(json!({"metadata": {"name": "r-score", "ownerReferences": [reference]}}))
+        };
+        assert!(judge(&owned("1"), &owner).is_ok());
+        let told = judge(&owned("2"), &owner).unwrap_err().to_string();
+        assert!(told.contains("the Job r-score") && told.contains("CronJob nightly"), "{told}");
+        assert!(judge(&job(json!({})), &owner).unwrap_err().to_string().contains("somebody else"));
+    }
 }

@@ -3,16 +3,31 @@
 //! Knows the resources, Jobs, and of the store listing, deleting, and the summaries that Jobs leave. It never reads an
 //! encoding.
 
+mod asking;
+mod caches;
 mod context;
+mod error;
+mod evacuation;
+mod events;
+mod freshness;
 mod health;
+mod job_events;
 mod jobs;
+mod lost_pods;
 mod pods;
 mod project;
 mod quantity;
 mod removal;
+mod retries;
 mod run;
 mod settings;
+mod status_writes;
 mod sweep;
+#[cfg(test)]
+mod testing;
+mod times;
+mod watching;
+mod work_time;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,25 +35,25 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use crds::folders::Installation;
 use crds::tokens::MasterKey;
-use crds::{LinkageProject, LinkageRun, labels};
-use futures::{FutureExt, StreamExt};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
-use kube::runtime::controller::{Config, Controller};
-use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher;
+use futures::FutureExt;
+use kube::Client;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use crate::context::{Context, try_again};
+use crate::caches::{Caches, Writers};
+use crate::context::Context;
+use crate::events::Events;
 use crate::settings::{Args, JobSettings};
 
-/// Reconciliations of one kind at the same time.
-const CONCURRENCY: u16 = 16;
+/// A request to Kubernetes that has no answer by then has none.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longer than a watch lasts: one of which nothing has come for so long has lost its connection.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(170);
+/// The pause before a store that is not ready is asked again.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -48,27 +63,67 @@ async fn main() -> anyhow::Result<()> {
     let ready = Arc::new(AtomicBool::new(false));
     let stop = stop_signal()?.shared();
     let health = health::serve(args.listen, ready.clone(), metrics);
-    let work = async {
-        let context = tokio::select! {
-            context = connect(&args) => Arc::new(context?),
-            () = stop.clone() => return Ok(()),
-        };
-        info!(namespace = args.namespace, "operator is ready");
-        ready.store(true, Ordering::Relaxed);
-        tokio::select! {
-            () = control(context.clone(), stop.clone()) => {}
-            () = sweep::keep_sweeping(&context, args.sweep) => {}
-        }
-        info!("operator has stopped");
-        anyhow::Ok(())
-    };
     tokio::select! {
         result = health => result.with_context(|| format!("cannot serve on {}", args.listen)),
-        result = work => result,
+        result = work(&args, &ready, stop) => result,
     }
 }
 
-/// Ends when the process is asked to: the reconciliations in progress are then finished, and no others begun.
+async fn work(
+    args: &Args,
+    ready: &AtomicBool,
+    stop: impl Future<Output = ()> + Clone + Send + Sync + 'static,
+) -> anyhow::Result<()> {
+    let (caches, writers) = caches::caches();
+    let clients = connect().await?;
+    let context = Arc::new(context(args, caches, clients.requests).await?);
+    let stop = {
+        let context = context.clone();
+        async move {
+            stop.await;
+            evacuation::before_the_end(&context).await;
+        }
+    };
+    let stop = stop.boxed().shared();
+    tokio::select! {
+        () = control(&context, writers, clients.watches, stop) => {}
+        () = sweep::keep_sweeping(&context, args.sweep) => {}
+        () = tell_ready(&context, ready) => {}
+        () = prepare_store(&context) => {}
+    }
+    info!("operator has stopped");
+    Ok(())
+}
+
+async fn control(
+    context: &Arc<Context>,
+    writers: Writers,
+    watches: Client,
+    stop: impl Future<Output = ()> + Clone + Send + Sync + 'static,
+) {
+    watching::control(context.clone(), writers, watches, stop).await;
+}
+
+/// Ready once all that is there is known. Never returns.
+async fn tell_ready(context: &Context, ready: &AtomicBool) {
+    context.caches.wait_until_ready().await;
+    info!(namespace = context.namespace, "operator is ready");
+    ready.store(true, Ordering::Relaxed);
+    std::future::pending().await
+}
+
+/// Makes the bucket, where that is asked for, as soon as the store answers. Nothing waits for it: what needs the store
+/// says so itself. Never returns.
+async fn prepare_store(context: &Context) {
+    while let Err(error) = context.store.check().await {
+        warn!(%error, "the object store is not ready; trying again");
+        tokio::time::sleep(STORE_PAUSE).await;
+    }
+    info!("the object store answers");
+    std::future::pending().await
+}
+
+/// Ends when the process is asked to.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + Sync> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (asked, wait) = tokio::sync::watch::channel(false);
@@ -82,87 +137,51 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + Sync> {
     })
 }
 
-/// Reads the settings and waits for Kubernetes and the store, which may still be starting.
-async fn connect(args: &Args) -> anyhow::Result<Context> {
+/// The ways to Kubernetes.
+struct Clients {
+    /// For requests, each of which is answered soon or not at all.
+    requests: Client,
+    /// For watches, over which nothing may come for long.
+    watches: Client,
+}
+
+async fn connect() -> anyhow::Result<Clients> {
+    let mut config = kube::Config::infer().await.context("no way to reach Kubernetes is configured")?;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    // the queue tries again, and says so; a call that tries for minutes by itself would hold up all others
+    config.default_retry = false;
+    config.read_timeout = Some(WATCH_TIMEOUT);
+    let watches = Client::try_from(config.clone())?;
+    config.read_timeout = Some(REQUEST_TIMEOUT);
+    config.write_timeout = Some(REQUEST_TIMEOUT);
+    Ok(Clients { requests: Client::try_from(config)?, watches })
+}
+
+/// Reads the settings. Neither Kubernetes nor the store are asked yet: both may still be starting.
+async fn context(args: &Args, caches: Caches, client: Client) -> anyhow::Result<Context> {
     let key = std::fs::read(&args.master_key_file)
         .with_context(|| format!("cannot read the master key {}", args.master_key_file.display()))?;
     let master_key = MasterKey::new(&key).with_context(|| args.master_key_file.display().to_string())?;
     let jobs = JobSettings::read(&args.job_settings)?;
-    let mut config = kube::Config::infer().await.context("no way to reach Kubernetes is configured")?;
-    // the queue tries again, and says so; a call that tries for minutes by itself would hold up all others
-    config.default_retry = false;
-    let client = kube::Client::try_from(config)?;
-    let store = args.store.open().await?;
-    while let Err(error) = store.check().await {
-        warn!(%error, "the object store is not ready; trying again");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    let reporter =
-        Reporter { controller: context::FIELD_MANAGER.into(), instance: std::env::var("POD_NAME").ok() };
+    let instance = std::env::var("POD_NAME").unwrap_or_else(|_| context::FIELD_MANAGER.into());
     Ok(Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        events: Events::new(client.clone(), instance),
         client,
+        caches,
         namespace: args.namespace.clone(),
-        store,
+        store: args.store.open().await?,
+        store_in_namespace: args.store_in_namespace,
+        installation: Installation::of(&master_key),
         jobs,
         master_key,
         http: reqwest::Client::builder().no_proxy().build()?,
+        retries: Default::default(),
+        work_time: Default::default(),
+        checked_secrets: Default::default(),
+        job_events: Default::default(),
+        lost_pods: Default::default(),
+        status_writes: Default::default(),
+        namespace_is_going: Default::default(),
+        freshness: Default::default(),
     })
-}
-
-/// Runs both controllers until they are asked to stop.
-async fn control(context: Arc<Context>, stop: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
-    let ours = || watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
-    let all = watcher::Config::default;
-    let config = || Config::default().concurrency(CONCURRENCY);
-
-    let projects = Controller::new(context.api::<LinkageProject>(), all())
-        .owns(context.api::<Job>(), ours())
-        .with_config(config())
-        .graceful_shutdown_on(stop.clone())
-        .run(timed(project::reconcile), try_again, context.clone())
-        .for_each(|result| async move { debug!(?result, "project") });
-
-    let runs = Controller::new(context.api::<LinkageRun>(), all());
-    let known_runs = runs.store();
-    let namespace = context.namespace.clone();
-    let reference = move |name: String| ObjectRef::new(&name).within(&namespace);
-    let of_pod = reference.clone();
-    let (of_run, known_users) = (reference.clone(), runs.store());
-    let runs = runs
-        .owns(context.api::<Job>(), ours())
-        .watches(context.api::<Pod>(), ours(), move |pod| pod.labels().get(labels::RUN).cloned().map(&of_pod))
-        .watches(context.api::<LinkageRun>(), all(), move |run| {
-            run::concerned(&run, &known_users.state()).into_iter().map(&of_run).collect::<Vec<_>>()
-        })
-        .watches(context.api::<LinkageProject>(), all(), move |project| {
-            run::of_project(&project, &known_runs.state()).into_iter().map(&reference).collect::<Vec<_>>()
-        })
-        .with_config(config())
-        .graceful_shutdown_on(stop)
-        .run(timed(run::reconcile), try_again, context)
-        .for_each(|result| async move { debug!(?result, "run") });
-
-    futures::join!(projects, runs);
-}
-
-/// Counts and times the reconciliations of a kind.
-fn timed<K, F>(
-    reconcile: impl Fn(Arc<K>, Arc<Context>) -> F,
-) -> impl Fn(Arc<K>, Arc<Context>) -> futures::future::BoxFuture<'static, F::Output>
-where
-    K: kube::Resource<DynamicType = ()>,
-    F: Future + Send + 'static,
-{
-    move |object, context| {
-        let started = std::time::Instant::now();
-        let work = reconcile(object, context);
-        async move {
-            let output = work.await;
-            metrics::histogram!("linkage_operator_reconcile_seconds", "kind" => K::kind(&()).into_owned())
-                .record(started.elapsed());
-            output
-        }
-        .boxed()
-    }
 }

@@ -1,20 +1,16 @@
-//! What the pods of Jobs tell: how far they are, and why they failed.
+//! What the pods of Jobs tell: how far they are, what they wait for, and why they failed.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use crds::labels;
-use futures::StreamExt;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use scorer::progress::Progress;
 use scorer::summary::Failure;
 
-use crate::jobs::PROGRESS_PORT;
+use crate::jobs::CONTAINER;
 
-/// Pods asked at the same time for their progress.
-const PARALLEL_REQUESTS: usize = 32;
+/// The reason of pods that are marked as failed because their node does not answer.
+pub const NODE_LOST: &str = "NodeLost";
 
 /// One pod of a Job.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,20 +21,27 @@ pub struct PodView {
     pub phase: PodPhase,
     /// What it says of itself, while it runs.
     pub progress: Option<Progress>,
+    /// The node that does not answer any more for this pod, if that is so.
+    pub lost_on: Option<String>,
 }
 
 /// What has become of a pod.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum PodPhase {
-    /// Not started: no node, no image, no volume yet. The text says what it waits for, if it is known.
-    #[default]
-    Pending,
+    /// Not started. The text says what it waits for, if that is known.
+    Pending(Option<String>),
     /// Its container runs.
     Running,
     /// Its container has ended well.
     Succeeded,
     /// Its container has failed.
     Failed(PodFailure),
+}
+
+impl Default for PodPhase {
+    fn default() -> Self {
+        Self::Pending(None)
+    }
 }
 
 /// Why a pod failed.
@@ -48,6 +51,8 @@ pub enum PodFailure {
     Told(Failure),
     /// The kernel ended it for using more memory than its limit.
     OutOfMemory,
+    /// The kubelet ended it for filling its scratch space.
+    ScratchFull(String),
     /// It ended without a word.
     Exit {
         /// Exit code of the container, when there was one.
@@ -57,64 +62,109 @@ pub enum PodFailure {
     },
 }
 
-/// The pods of these Jobs, without their progress.
-pub fn of_jobs(pods: &[Pod], jobs: &[&Job]) -> Vec<(PodView, Option<String>)> {
-    let job_uids: BTreeSet<String> = jobs.iter().filter_map(|job| job.uid()).collect();
-    pods.iter()
-        .filter(|pod| {
-            pod.labels().get("batch.kubernetes.io/controller-uid").is_some_and(|uid| job_uids.contains(uid))
-        })
-        .map(|pod| {
-            let component = pod.labels().get(labels::COMPONENT).cloned().unwrap_or_default();
-            let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-            (PodView { component, phase: phase(pod), progress: None }, address)
-        })
-        .collect()
+impl std::fmt::Display for PodFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Told(failure) => f.write_str(&failure.message),
+            Self::OutOfMemory => f.write_str("it used more memory than its limit"),
+            Self::ScratchFull(message) => write!(f, "it filled its scratch space ({message})"),
+            Self::Exit { code: Some(code), reason } => write!(f, "it ended with code {code} ({reason})"),
+            Self::Exit { code: None, reason } => write!(f, "it was ended: {reason}"),
+        }
+    }
 }
 
-/// Asks the running pods how far they are. A pod that does not answer has no progress: it may be starting or ending.
-pub async fn ask(client: &reqwest::Client, pods: Vec<(PodView, Option<String>)>) -> Vec<PodView> {
-    futures::stream::iter(pods)
-        .map(|(pod, address)| async move {
-            let progress = match (&pod.phase, address) {
-                (PodPhase::Running, Some(address)) => progress(client, &address).await,
-                _ => None,
-            };
-            PodView { progress, ..pod }
-        })
-        .buffered(PARALLEL_REQUESTS)
-        .collect()
-        .await
+/// What is known of a pod without asking it.
+pub fn view(pod: &Pod, now: Timestamp) -> PodView {
+    PodView {
+        component: pod.labels().get(crds::labels::COMPONENT).cloned().unwrap_or_default(),
+        phase: phase(pod),
+        progress: None,
+        lost_on: lost_on(pod, now),
+    }
 }
 
-async fn progress(client: &reqwest::Client, address: &str) -> Option<Progress> {
-    // an IPv6 address goes in brackets
-    let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-    let request =
-        client.get(format!("http://{host}:{PROGRESS_PORT}/progress")).timeout(Duration::from_secs(1));
-    request.send().await.ok()?.error_for_status().ok()?.json().await.ok()
+/// Where a running pod serves its progress.
+pub fn address(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.pod_ip.as_deref()
 }
 
 fn phase(pod: &Pod) -> PodPhase {
-    let Some(status) = &pod.status else { return PodPhase::Pending };
-    let container = status.container_statuses.as_deref().unwrap_or_default().first();
+    let Some(status) = &pod.status else { return PodPhase::Pending(None) };
+    let container = scorer_container(status);
     let state = container.and_then(|container| container.state.as_ref());
     if let Some(terminated) = state.and_then(|state| state.terminated.as_ref()) {
-        return if terminated.exit_code == 0 {
-            PodPhase::Succeeded
-        } else {
-            PodPhase::Failed(failure(terminated))
+        return match (terminated.exit_code, failed_by_kubelet(status)) {
+            (0, _) => PodPhase::Succeeded,
+            (_, Some(failure)) => PodPhase::Failed(failure),
+            _ => PodPhase::Failed(failure(terminated)),
         };
     }
     match status.phase.as_deref() {
         Some("Succeeded") => PodPhase::Succeeded,
-        Some("Failed") => PodPhase::Failed(PodFailure::Exit {
+        Some("Failed") => PodPhase::Failed(failed_by_kubelet(status).unwrap_or_else(|| PodFailure::Exit {
             code: None,
             reason: status.message.clone().or_else(|| status.reason.clone()).unwrap_or_default(),
-        }),
+        })),
         _ if state.is_some_and(|state| state.running.is_some()) => PodPhase::Running,
-        _ => PodPhase::Pending,
+        _ => PodPhase::Pending(waits_for(status, state)),
     }
+}
+
+/// The container that does the work. Others may have been put beside it, and their states come first in the list.
+fn scorer_container(status: &PodStatus) -> Option<&ContainerStatus> {
+    status.container_statuses.as_deref()?.iter().find(|container| container.name == CONTAINER)
+}
+
+fn failed_by_kubelet(status: &PodStatus) -> Option<PodFailure> {
+    let message = status.message.as_deref().unwrap_or_default();
+    let evicted = status.reason.as_deref() == Some("Evicted");
+    (evicted && (message.contains("EmptyDir") || message.contains("ephemeral")))
+        .then(|| PodFailure::ScratchFull(message.to_owned()))
+}
+
+/// Why a pod has no running container yet, in the words of the scheduler or the kubelet.
+fn waits_for(status: &PodStatus, state: Option<&ContainerState>) -> Option<String> {
+    let scheduled = status.conditions.iter().flatten().find(|condition| condition.type_ == "PodScheduled");
+    if let Some(condition) = scheduled.filter(|condition| condition.status == "False") {
+        let message = condition.message.as_deref().unwrap_or("the scheduler does not say why");
+        return Some(match condition.reason.as_deref() {
+            Some("SchedulingGated") => format!("a scheduling gate holds the pod back: {message}"),
+            _ => format!("no node fits the pod: {message}"),
+        });
+    }
+    let waiting = state?.waiting.as_ref()?;
+    let (reason, message) = (waiting.reason.as_deref()?, waiting.message.as_deref().unwrap_or_default());
+    match reason {
+        "ContainerCreating" | "PodInitializing" => None,
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "ErrImageNeverPull"
+        | "InvalidImageName"
+        | "ImageInspectError"
+        | "RegistryUnavailable" => Some(format!("the image cannot be pulled ({reason}): {message}")),
+        _ => Some(format!("the container cannot be started ({reason}): {message}")),
+    }
+}
+
+/// The node of a pod that is lost: the pod ran, and its kubelet does not answer any more. The control plane then says
+/// that the pod is not ready (it has no probe that could say so), or has deleted it, and nobody ends it.
+fn lost_on(pod: &Pod, now: Timestamp) -> Option<String> {
+    let node = pod.spec.as_ref()?.node_name.clone()?;
+    let status = pod.status.as_ref()?;
+    if status.reason.as_deref() == Some(NODE_LOST) {
+        return Some(node); // marked, and to be deleted
+    }
+    if !matches!(status.phase.as_deref(), Some("Running" | "Pending")) {
+        return None;
+    }
+    let runs = scorer_container(status)
+        .and_then(|container| container.state.as_ref())
+        .is_some_and(|state| state.running.is_some());
+    let not_ready = status.conditions.iter().flatten().any(|it| it.type_ == "Ready" && it.status == "False");
+    // the time by which the pod should have ended is set when it is deleted
+    let overdue = pod.metadata.deletion_timestamp.as_ref().is_some_and(|Time(end)| now > *end);
+    (overdue || (runs && not_ready)).then_some(node)
 }
 
 fn failure(terminated: &ContainerStateTerminated) -> PodFailure {
@@ -129,87 +179,6 @@ fn failure(terminated: &ContainerStateTerminated) -> PodFailure {
     }
 }
 
-/// What became of a Job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JobState {
-    /// Its pods run or will run.
-    Active,
-    /// All its pods have succeeded.
-    Complete,
-    /// It will not be tried again; the text says why.
-    Failed(String),
-}
-
-/// Reads a Job's conditions.
-pub fn job_state(job: &Job) -> JobState {
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let find = |types: [&str; 2]| {
-        conditions
-            .iter()
-            .find(|condition| condition.status == "True" && types.contains(&condition.type_.as_str()))
-    };
-    // FailureTarget and SuccessCriteriaMet say the same a moment earlier, while the last pods end
-    if let Some(condition) = find(["Failed", "FailureTarget"]) {
-        let reason = condition.reason.as_deref().unwrap_or("JobFailed");
-        return JobState::Failed(format!("{reason}: {}", condition.message.as_deref().unwrap_or_default()));
-    }
-    if find(["Complete", "SuccessCriteriaMet"]).is_some() { JobState::Complete } else { JobState::Active }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use scorer::summary::FailureReason;
-    use serde_json::json;
-
-    fn pod(status: serde_json::Value) -> Pod {
-        serde_json::from_value(json!({ "metadata": {"name": "p"}, "status": status })).unwrap()
-    }
-
-    fn terminated(state: serde_json::Value) -> Pod {
-        pod(json!({"phase": "Failed", "containerStatuses": [{
-            "name": "scorer", "image": "", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"terminated": state}
-        }]}))
-    }
-
-    #[test]
-    fn a_failed_pod_says_why() {
-        let told = terminated(json!({"exitCode": 3, "reason": "Error",
-            "message": "{\"reason\":\"CorruptObject\",\"message\":\"bad\"}"}));
-        assert_eq!(
-            phase(&told),
-            PodPhase::Failed(PodFailure::Told(Failure {
-                reason: FailureReason::CorruptObject,
-                message: "bad".into()
-            }))
-        );
-        let killed = terminated(json!({"exitCode": 137, "reason": "OOMKilled"}));
-        assert_eq!(phase(&killed), PodPhase::Failed(PodFailure::OutOfMemory));
-        let silent = terminated(json!({"exitCode": 1, "reason": "Error", "message": "not JSON"}));
-        assert_eq!(
-            phase(&silent),
-            PodPhase::Failed(PodFailure::Exit { code: Some(1), reason: "Error".into() })
-        );
-        let evicted =
-            pod(json!({"phase": "Failed", "reason": "Evicted", "message": "node was low on memory"}));
-        assert_eq!(
-            phase(&evicted),
-            PodPhase::Failed(PodFailure::Exit { code: None, reason: "node was low on memory".into() })
-        );
-        assert_eq!(phase(&terminated(json!({"exitCode": 0}))), PodPhase::Succeeded);
-        assert_eq!(phase(&pod(json!({"phase": "Pending"}))), PodPhase::Pending);
-    }
-
-    #[test]
-    fn only_pods_of_the_given_jobs_count() {
-        let job: Job = serde_json::from_value(json!({"metadata": {"uid": "1"}})).unwrap();
-        let pod = |uid: &str| -> Pod {
-            serde_json::from_value(
-                json!({"metadata": {"labels": {"batch.kubernetes.io/controller-uid": uid}}}),
-            )
-            .unwrap()
-        };
-        assert_eq!(of_jobs(&[pod("1"), pod("2")], &[&job]).len(), 1);
-    }
-}
+#[path = "pods_tests.rs"]
+mod tests;

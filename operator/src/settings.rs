@@ -38,6 +38,10 @@ pub struct Args {
     #[command(flatten)]
     pub store: StoreArgs,
 
+    /// The store is in this very namespace: when the namespace is deleted, so is all that is in the store.
+    #[arg(long, env = "STORE_IN_NAMESPACE")]
+    pub store_in_namespace: bool,
+
     /// When leftovers are removed.
     #[command(flatten)]
     pub sweep: SweepArgs,
@@ -80,6 +84,13 @@ pub struct JobSettings {
     /// More labels for the pods.
     #[serde(default)]
     pub pod_labels: BTreeMap<String, String>,
+    /// What the keys of source objects may begin with; `{project}` and `{namespace}` stand for the names of the project and of
+    /// its namespace. An empty text allows all keys.
+    #[serde(default = "default_source_prefixes")]
+    pub source_prefixes: Vec<String>,
+    /// After how many seconds a pod whose node does not answer is deleted by force, so that its Job makes another.
+    #[serde(default = "default_replace_lost_pods")]
+    pub replace_lost_pods_after_seconds: u64,
     /// How many comparisons one shard has at most, for runs that do not say how many shards they want.
     #[serde(default = "default_comparisons_per_shard")]
     pub comparisons_per_shard: u64,
@@ -112,6 +123,21 @@ impl JobSettings {
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_yaml::from_str(&text).with_context(|| format!("{} cannot be understood", path.display()))
     }
+
+    /// What the keys of source objects of a project may begin with.
+    pub fn source_prefixes(&self, namespace: &str, project: &str) -> Vec<String> {
+        let replaced =
+            |prefix: &String| prefix.replace("{namespace}", namespace).replace("{project}", project);
+        self.source_prefixes.iter().map(replaced).collect()
+    }
+}
+
+fn default_source_prefixes() -> Vec<String> {
+    vec!["sources/{project}/".into()]
+}
+
+fn default_replace_lost_pods() -> u64 {
+    120
 }
 
 fn if_not_present() -> String {

@@ -1,34 +1,42 @@
-//! Removes what nobody will ever come back for: the objects and the parts of objects that a REST pod leaves in the
-//! store when it is killed in the middle of an upload, and those that a party put there and never announced.
+//! Removes what nobody will ever come back for: what a REST pod leaves in the store when it is killed in the middle of an
+//! upload, what a party put there and never announced, and the folders of projects and runs that are gone.
 //!
-//! It falls to the operator, which may list and delete objects, and is one. Only what lies below a project of its own
-//! namespace is looked at: another installation may use the same bucket.
+//! It falls to the operator, which may list and delete objects, and is one. What is looked at is what is in the store: a
+//! resource that went without its finalizer, or a pod that wrote once more after the purge, leaves no trace in the cluster.
+//! Folders of other installations are left alone; their names tell.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use crds::LinkageProject;
+use crds::folders::{PROJECTS, RUNS};
+use crds::{LinkageProject, LinkageRun};
 use futures::TryStreamExt;
-use kube::ResourceExt;
 use kube::api::ListParams;
+use kube::{Resource, ResourceExt};
 use scorer::store::ObjectInfo;
+use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 
-use crate::context::{Context, Error};
+use crate::context::Context;
+use crate::error::Error;
 
-/// Projects that are asked for at a time.
-const PAGE: u32 = 100;
+/// Resources that are asked for at a time.
+const PAGE: u32 = 500;
 /// Characters of the id that the REST service gives an upload.
 const UPLOAD_ID_LENGTH: usize = 48;
 
 /// When leftovers are removed.
 #[derive(Args, Clone, Copy, Debug)]
-#[command(next_help_heading = "Leftovers of uploads")]
+#[command(next_help_heading = "Leftovers in the store")]
 pub struct SweepArgs {
     /// How old leftovers of uploads must be to be removed: older than the longest upload can be.
     #[arg(long, env = "SWEEP_AGE_SECONDS", value_name = "SECONDS", default_value_t = 172_800)]
     pub sweep_age_seconds: u64,
+
+    /// How old the objects of a project or run that is gone must be to be removed.
+    #[arg(long, env = "SWEEP_ORPHAN_AGE_SECONDS", value_name = "SECONDS", default_value_t = 3600)]
+    pub sweep_orphan_age_seconds: u64,
 
     /// How often they are looked for.
     #[arg(long, env = "SWEEP_INTERVAL_SECONDS", value_name = "SECONDS", default_value_t = 3600,
@@ -42,28 +50,97 @@ pub async fn keep_sweeping(context: &Context, args: SweepArgs) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let age = Duration::from_secs(args.sweep_age_seconds);
-        let Some(before) = SystemTime::now().checked_sub(age) else { continue };
-        if let Err(error) = sweep(context, before).await {
-            warn!(%error, "leftovers of uploads could not be looked for; they will be later");
+        let ago = |seconds| SystemTime::now().checked_sub(Duration::from_secs(seconds));
+        let (Some(uploads), Some(orphans)) =
+            (ago(args.sweep_age_seconds), ago(args.sweep_orphan_age_seconds))
+        else {
+            continue;
+        };
+        let swept = async {
+            sweep_uploads(context, uploads).await?;
+            sweep_orphans(context, orphans).await
+        };
+        match swept.await {
+            Ok(()) => metrics::counter!("linkage_operator_sweeps_total", "outcome" => "done").increment(1),
+            Err(error) => {
+                metrics::counter!("linkage_operator_sweeps_total", "outcome" => "failed").increment(1);
+                warn!(%error, "leftovers in the store could not be looked for; they will be later");
+            }
         }
     }
 }
 
-/// Removes the leftovers of all projects that were written last before a time.
-async fn sweep(context: &Context, before: SystemTime) -> Result<(), Error> {
-    let mut page = ListParams::default().limit(PAGE);
-    loop {
-        let projects = context.api::<LinkageProject>().list(&page).await?;
-        let next = projects.metadata.continue_.filter(|token| !token.is_empty());
-        for project in &projects.items {
-            sweep_project(context, project, before).await?;
+/// Removes the folders of projects and runs that are gone, when all that is in them was written before a time.
+///
+/// # Errors
+/// Fails when Kubernetes or the store refuse or do not answer.
+pub async fn sweep_orphans(context: &Context, before: SystemTime) -> Result<(), Error> {
+    sweep_kind::<LinkageProject>(context, PROJECTS, before).await?;
+    sweep_kind::<LinkageRun>(context, RUNS, before).await
+}
+
+async fn sweep_kind<K>(context: &Context, root: &str, before: SystemTime) -> Result<(), Error>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let names: Vec<String> = context.store.folders(root).try_collect().await?;
+    let ours: Vec<(&str, &str)> =
+        names.iter().filter_map(|name| Some((name.as_str(), context.installation.uid(name)?))).collect();
+    if ours.is_empty() {
+        return Ok(());
+    }
+    // asked after the store was: whatever is there belongs to something that was made before
+    let living = living::<K>(context).await?;
+    for (name, uid) in ours.into_iter().filter(|(_, uid)| !living.contains(*uid)) {
+        let folder = format!("{root}{name}/");
+        let objects: Vec<ObjectInfo> = context.store.list(&folder).try_collect().await?;
+        if objects.iter().any(|object| object.modified.is_none_or(|modified| modified >= before)) {
+            continue; // somebody may still be writing
         }
-        match next {
+        let deleted = context.store.delete_prefix(&folder).await?;
+        info!(uid, folder, objects = deleted.objects, "removed what a resource that is gone has left");
+        metrics::counter!("linkage_operator_orphans_removed_total").increment(deleted.objects);
+    }
+    Ok(())
+}
+
+/// The uids of all resources of a kind, by Kubernetes' own word: what is deleted for a mistake is gone.
+async fn living<K>(context: &Context) -> Result<BTreeSet<String>, Error>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let mut page = ListParams::default().limit(PAGE);
+    let mut uids = BTreeSet::new();
+    loop {
+        let resources = context.api::<K>().list_metadata(&page).await?;
+        uids.extend(resources.items.iter().filter_map(ResourceExt::uid));
+        match resources.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),
-            None => return Ok(()),
+            None => return Ok(uids),
         }
     }
+}
+
+/// Removes the leftovers of uploads that were written last before a time.
+async fn sweep_uploads(context: &Context, before: SystemTime) -> Result<(), Error> {
+    for root in [PROJECTS, RUNS] {
+        // those of projects and runs that are gone, too: parts of objects lie in no folder that could be listed
+        let aborted = context.store.abort_unfinished(&context.installation.all_below(root), before).await?;
+        if aborted > 0 {
+            info!(root, aborted, "removed the parts of objects that were never finished");
+            metrics::counter!("linkage_operator_leftovers_removed_total").increment(aborted);
+        }
+    }
+    for project in context.caches.projects.state() {
+        sweep_project(context, &project, before).await?;
+    }
+    Ok(())
 }
 
 async fn sweep_project(context: &Context, project: &LinkageProject, before: SystemTime) -> Result<(), Error> {
@@ -71,10 +148,9 @@ async fn sweep_project(context: &Context, project: &LinkageProject, before: Syst
     if project.metadata.deletion_timestamp.is_some() {
         return Ok(()); // all of it goes anyway
     }
-    let prefix = format!("projects/{uid}/");
-    let aborted = context.store.abort_unfinished(&prefix, before).await?;
+    let prefix = context.installation.project(&uid);
     let objects: Vec<ObjectInfo> = context.store.list(&prefix).try_collect().await?;
-    if objects.is_empty() && aborted == 0 {
+    if objects.is_empty() {
         return Ok(());
     }
     // read only now: what was claimed while the store was listed is not a leftover
@@ -88,15 +164,9 @@ async fn sweep_project(context: &Context, project: &LinkageProject, before: Syst
     for key in &leftovers {
         context.store.delete(key).await?;
     }
-    if aborted > 0 || !leftovers.is_empty() {
-        info!(
-            project = project.name_any(),
-            objects = leftovers.len(),
-            aborted,
-            "removed leftovers of uploads"
-        );
-        metrics::counter!("linkage_operator_leftovers_removed_total")
-            .increment(aborted + leftovers.len() as u64);
+    if !leftovers.is_empty() {
+        info!(project = project.name_any(), objects = leftovers.len(), "removed leftovers of uploads");
+        metrics::counter!("linkage_operator_leftovers_removed_total").increment(leftovers.len() as u64);
     }
     Ok(())
 }

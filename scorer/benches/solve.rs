@@ -70,9 +70,9 @@ fn make(store: &Path, pairs: u32, data: &Data, shards: u32) {
         let (pairs, writer) = write(BlockingWriter::new(writer), sorter.finish().unwrap());
         let Written { bytes, blake3 } = writer.finish().unwrap();
         let comparisons = u64::from(own) * u64::from(data.records);
-        let version = FORMAT_VERSION;
+        let (version, work) = (FORMAT_VERSION, String::new());
         let manifest =
-            ShardManifest { version, shard, shards, comparisons, pairs, bytes, blake3, seconds: 0.0 };
+            ShardManifest { version, work, shard, shards, comparisons, pairs, bytes, blake3, seconds: 0.0 };
         let manifest = serde_json::to_vec(&manifest).unwrap();
         std::fs::write(store.join(format!("{PAIRS}/{shard}.json")), manifest).unwrap();
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Progress {
     /// What the pod is doing now.
     pub stage: Stage,
-    /// Pairs of records compared so far by this pod.
+    /// Pairs of records compared so far by this pod; never more than it has to compare in all.
     pub comparisons: u64,
     /// Pairs of records this pod has to compare in all; 0 while unknown.
     pub total_comparisons: u64,
@@ -20,6 +20,9 @@ pub struct Progress {
     /// Elements of the mask to encrypt in all; 0 unless the mask is encrypted, and before that begins.
     #[serde(default)]
     pub mask_total: u64,
+    /// What the pod waits for, since when, and when it goes on, as a sentence; None while it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
 }
 
 /// What a Job pod is doing.

@@ -1,5 +1,7 @@
 //! What a Job has done, or why it could not: plain data, read by the operator and the REST service.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -22,6 +24,9 @@ pub struct Contribution {
     pub encoding_bytes: u32,
     /// BLAKE3 of the encodings object, in hex.
     pub blake3: String,
+    /// How many records are in no block, so that they are compared with none; None without blocking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_without_block: Option<u64>,
 }
 
 /// One shard's sorted pairs are complete.
@@ -30,6 +35,10 @@ pub struct Contribution {
 pub struct ShardManifest {
     /// [`crate::plan::FORMAT_VERSION`].
     pub version: u32,
+    /// The digest of the work that this came of ([`crate::plan::RunPlan::work`]): for any other it is of no use. Empty in
+    /// documents of earlier versions.
+    #[serde(default)]
+    pub work: String,
     /// The shard's number, from 0.
     pub shard: u32,
     /// Into how many shards the run is cut.
@@ -52,6 +61,10 @@ pub struct ShardManifest {
 pub struct RunSummary {
     /// [`crate::plan::FORMAT_VERSION`].
     pub version: u32,
+    /// The digest of the work that this came of ([`crate::plan::RunPlan::work`]): for any other it is of no use. Empty in
+    /// documents of earlier versions.
+    #[serde(default)]
+    pub work: String,
     /// Records of each party, by dataset index.
     pub records: Vec<u64>,
     /// Pairs of records compared.
@@ -104,36 +117,100 @@ pub struct Failure {
     pub message: String,
 }
 
-/// The closed list of reasons for which a Job fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FailureReason {
+/// Declares the reasons once, so that none can be missing from a list.
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $reason:ident = $wire:literal,)+) => {
+        /// The closed list of reasons for which a Job fails. Their names on the wire are part of the API, and stay when one
+        /// here is renamed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum FailureReason {
+            $($(#[doc = $doc])+ #[serde(rename = $wire)] $reason,)+
+        }
+
+        impl FailureReason {
+            /// All reasons.
+            pub const ALL: &[Self] = &[$(Self::$reason,)+];
+
+            /// The name on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $wire,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
     /// An object named as a source is not in the store.
-    SourceNotFound,
+    SourceNotFound = "SourceNotFound",
     /// A JSON document is not well-formed, or not of the documented shape.
-    MalformedJson,
+    MalformedJson = "MalformedJson",
     /// An encoding is no valid base64.
-    InvalidBase64,
+    InvalidBase64 = "InvalidBase64",
     /// There is no record in the data.
-    EmptyData,
+    EmptyData = "EmptyData",
     /// The data ends in the middle of an encoding, or is not as long as announced.
-    TruncatedData,
+    TruncatedData = "TruncatedData",
     /// Encodings of a size that is not supported, not the expected one, or not the same throughout.
-    EncodingSizeMismatch,
+    EncodingSizeMismatch = "EncodingSizeMismatch",
     /// Blocks are missing, not expected, or name records that do not exist.
-    InvalidBlocks,
+    InvalidBlocks = "InvalidBlocks",
     /// A stored object is not what its manifest says.
-    CorruptObject,
+    CorruptObject = "CorruptObject",
+    /// The plan is of another version, or says what this scorer does not know.
+    UnsupportedPlan = "UnsupportedPlan",
     /// The object store does not answer, or refuses.
-    StoreUnavailable,
+    StoreUnavailable = "StoreUnavailable",
+    /// The object store has no space left.
+    StoreFull = "StoreFull",
+    /// The disk for temporary files is full.
+    ScratchFull = "ScratchFull",
     /// The work does not fit the memory it was given.
-    OutOfMemory,
+    OutOfMemory = "OutOfMemory",
     /// Anything else: a fault of the program or the machine.
-    Internal,
+    Internal = "Internal",
 }
 
 impl FailureReason {
-    /// Whether the input is at fault, so that trying again cannot help.
+    /// Whether the input or the plan is at fault, so that trying again cannot help.
     pub fn is_permanent(self) -> bool {
-        !matches!(self, Self::StoreUnavailable | Self::Internal)
+        !matches!(self, Self::StoreUnavailable | Self::StoreFull | Self::ScratchFull | Self::Internal)
+    }
+}
+
+impl fmt::Display for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_keep_their_names_on_the_wire() {
+        let names: Vec<&str> = FailureReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        let permanent = [
+            "SourceNotFound",
+            "MalformedJson",
+            "InvalidBase64",
+            "EmptyData",
+            "TruncatedData",
+            "EncodingSizeMismatch",
+            "InvalidBlocks",
+            "CorruptObject",
+            "UnsupportedPlan",
+        ];
+        let passing = ["StoreUnavailable", "StoreFull", "ScratchFull"];
+        assert_eq!(names, [&permanent[..], &passing, &["OutOfMemory", "Internal"]].concat());
+        for &reason in FailureReason::ALL {
+            assert_eq!(serde_json::json!(reason), reason.as_str());
+            assert_eq!(serde_json::from_value::<FailureReason>(reason.as_str().into()).unwrap(), reason);
+            assert_eq!(reason.to_string(), reason.as_str());
+            let is_permanent = permanent.contains(&reason.as_str()) || reason == FailureReason::OutOfMemory;
+            assert_eq!(reason.is_permanent(), is_permanent, "{reason}");
+        }
     }
 }

@@ -12,6 +12,9 @@ use scorer::summary::ShardManifest;
 use serde_json::{Value, json};
 use support::program::{Ended, job};
 
+/// The digest of the run's work.
+const WORK: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
 /// A store in a folder with two scored shards of a run of 10 and 20 records.
 struct Scored {
     folder: tempfile::TempDir,
@@ -44,6 +47,7 @@ impl Scored {
     fn write_bytes(&self, shard: u32, pairs: u64, content: &[u8]) {
         let manifest = ShardManifest {
             version: FORMAT_VERSION,
+            work: WORK.into(),
             shard,
             shards: 2,
             comparisons: 100,
@@ -66,7 +70,7 @@ impl Scored {
 
     fn solve(&self, result_type: &str) -> Ended {
         let input = |records: u64| json!({"party": "p", "encodings": "e", "records": records, "encodingBytes": 128, "blake3": "0".repeat(64)});
-        let plan = json!({"version": 1, "run": "r", "threshold": 0.8, "resultType": result_type, "blocking": false,
+        let plan = json!({"version": 2, "work": WORK, "run": "r", "threshold": 0.8, "resultType": result_type, "blocking": false,
             "inputs": [input(10), input(20)], "output": "runs/r/", "shards": 2, "memoryLimitBytes": 256 << 20});
         job(&["solve"], self.folder.path(), &plan)
     }
@@ -87,6 +91,8 @@ const FAULTS: &[Fault] = &[
     ("half a manifest", |s| std::fs::write(s.path("pairs/1.json"), "{\"version\"").unwrap(), "1.json"),
     ("a manifest of another shard", |s| s.edit_manifest("shard", json!(0)), "1.json"),
     ("a manifest of another run", |s| s.edit_manifest("shards", json!(3)), "1.json"),
+    ("a manifest of other work", |s| s.edit_manifest("work", json!("0".repeat(64))), "1.json"),
+    ("a manifest of an earlier version", |s| s.edit_manifest("work", json!("")), "1.json"),
     ("a manifest of a later version", |s| s.edit_manifest("version", json!(9)), "1.json"),
     ("a manifest of more pairs", |s| s.edit_manifest("pairs", json!(4)), "1.json"),
     ("a manifest of endless pairs", |s| s.edit_manifest("pairs", json!(u64::MAX)), "1.json"),

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use support::example;
-use support::program::{job, scorer};
+use support::program::{job, scorer, seed_of};
 
 const RECORDS: [usize; 2] = [24, 17];
 const BYTES: usize = 128;
@@ -53,7 +53,7 @@ fn plan(store: &Path, key: &Value, shards: u32) -> Value {
         .enumerate()
         .map(|(dataset, party)| {
             let source = json!({"encodings": party, "encodingBytes": BYTES});
-            let plan = json!({"version": 1, "project": "p", "party": party, "source": source,
+            let plan = json!({"version": 2, "project": "p", "party": party, "source": source,
                 "blocking": false, "output": format!("projects/p/parties/{dataset}/u/")});
             let ended = job(&["ingest"], store, &plan);
             assert_eq!(ended.code, Some(0), "{}", ended.log);
@@ -62,7 +62,7 @@ fn plan(store: &Path, key: &Value, shards: u32) -> Value {
             input
         })
         .collect();
-    json!({"version": 1, "run": "r", "threshold": 1.0, "resultType": "permutations", "blocking": false,
+    json!({"version": 2, "run": "r", "threshold": 1.0, "resultType": "permutations", "blocking": false,
         "inputs": inputs, "output": "runs/r/", "shards": shards, "memoryLimitBytes": 256 << 20,
         "maskKey": key["n"]})
 }
@@ -90,7 +90,7 @@ fn only_the_holder_of_the_key_reads_the_mask() {
     let plan = plan(store.path(), &json_file(&keys.path().join("public.json")), 1);
     // as a pod that was ended before it could write the summary
     std::fs::create_dir_all(store.path().join("runs/r")).unwrap();
-    let seed = store.path().join("runs/r/seed");
+    let seed = store.path().join("runs/r").join(seed_of(&plan));
     std::fs::write(&seed, [7; 32]).unwrap();
     let ended = job(&["score"], store.path(), &plan);
     assert_eq!((ended.code, &ended.message["groups"]), (Some(0), &json!(6)), "{}", ended.log);
@@ -125,7 +125,7 @@ fn only_the_holder_of_the_key_reads_the_mask() {
 }
 
 #[test]
-fn plans_with_a_key_that_cannot_be_used_are_usage_errors() {
+fn plans_with_a_key_that_cannot_be_used_are_refused() {
     let store = tempfile::tempdir().unwrap();
     write_encodings(store.path());
     let good = plan(store.path(), &json!({"n": "_".repeat(342)}), 1);
@@ -134,7 +134,8 @@ fn plans_with_a_key_that_cannot_be_used_are_usage_errors() {
     {
         let mut plan = good.clone();
         plan[field] = value;
-        assert_eq!(job(&["score"], store.path(), &plan).code, Some(2), "{field}");
+        let ended = job(&["score"], store.path(), &plan);
+        assert_eq!((ended.code, &ended.message["reason"]), (Some(3), &json!("UnsupportedPlan")), "{field}");
     }
 }
 

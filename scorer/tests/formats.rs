@@ -12,7 +12,7 @@ use scorer::engine::{EncodingSource, Encodings, dice};
 use scorer::pairs::Pair;
 use serde_json::{Value, json};
 use support::example;
-use support::program::job;
+use support::program::{job, seed_of};
 
 const BYTES: usize = 128;
 const ALL: [&str; 4] = ["JSON", "CSV", "NDJSON", "Parquet"];
@@ -52,7 +52,7 @@ impl Parties {
 
     fn inputs(&self) -> Vec<Value> {
         let input = |(dataset, name): (usize, &String)| {
-            let plan = json!({"version": 1, "project": "p", "party": name, "blocking": false,
+            let plan = json!({"version": 2, "project": "p", "party": name, "blocking": false,
                 "source": {"encodings": name, "encodingBytes": BYTES}, "output": format!("projects/p/parties/{dataset}/u/")});
             let ended = job(&["ingest"], self.store(), &plan);
             assert_eq!(ended.code, Some(0), "{}", ended.log);
@@ -64,7 +64,7 @@ impl Parties {
     }
 
     fn plan(&self, result_type: &str, formats: &[&str]) -> Value {
-        json!({"version": 1, "run": "r", "threshold": 0.7, "resultType": result_type, "formats": formats,
+        json!({"version": 2, "run": "r", "threshold": 0.7, "resultType": result_type, "formats": formats,
             "blocking": false, "inputs": self.inputs(), "output": "runs/r/", "shards": 1, "memoryLimitBytes": 400 << 20})
     }
 
@@ -194,11 +194,11 @@ fn a_pod_that_is_started_again_writes_the_same_bytes() {
         let run = parties.store().join(format!("runs/{result_type}"));
         std::fs::create_dir_all(&run).unwrap();
         // as it is while the run is not complete
-        std::fs::write(run.join("seed"), [7; 32]).unwrap();
+        std::fs::write(run.join(seed_of(&plan)), [7; 32]).unwrap();
         assert_eq!(job(&["score"], parties.store(), &plan).code, Some(0));
         let before = files(&run.join("result"));
         std::fs::remove_file(run.join("summary.json")).unwrap();
-        std::fs::write(run.join("seed"), [7; 32]).unwrap();
+        std::fs::write(run.join(seed_of(&plan)), [7; 32]).unwrap();
         assert_eq!(job(&["solve"], parties.store(), &plan).code, Some(0));
         assert!(before == files(&run.join("result")), "{result_type}");
     }
@@ -228,7 +228,7 @@ fn only_the_formats_asked_for_are_written_and_plans_without_any_mean_json() {
 }
 
 #[test]
-fn formats_that_cannot_be_are_usage_errors() {
+fn formats_that_cannot_be_are_refused() {
     let parties = Parties::new(2);
     let good = parties.plan("permutations", &["JSON"]);
     for (field, value) in
@@ -236,7 +236,8 @@ fn formats_that_cannot_be_are_usage_errors() {
     {
         let mut plan = good.clone();
         plan[field] = value;
-        assert_eq!(job(&["score"], parties.store(), &plan).code, Some(2), "{field}");
+        let ended = job(&["score"], parties.store(), &plan);
+        assert_eq!((ended.code, &ended.message["reason"]), (Some(3), &json!("UnsupportedPlan")), "{field}");
     }
 }
 

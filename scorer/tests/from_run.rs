@@ -24,7 +24,7 @@ impl Cluster {
             let source = format!("sources/{party}.json");
             let file = example("thousand").join(format!("hospital-{party}.json"));
             std::fs::copy(file, folder.path().join(&source)).unwrap();
-            let plan = json!({"version": 1, "project": "p", "party": party, "source": {"encodings": source},
+            let plan = json!({"version": 2, "project": "p", "party": party, "source": {"encodings": source},
                 "blocking": false, "output": format!("projects/p/parties/{dataset}/u/")});
             let ended = job(&["ingest"], folder.path(), &plan);
             assert_eq!(ended.code, Some(0), "{}", ended.log);
@@ -41,7 +41,7 @@ impl Cluster {
     }
 
     fn plan(&self, run: &str, threshold: f64, shards: u32) -> Value {
-        json!({"version": 1, "run": run, "threshold": threshold, "resultType": "similarity_scores",
+        json!({"version": 2, "run": run, "threshold": threshold, "resultType": "similarity_scores",
             "blocking": false, "inputs": self.inputs, "output": format!("runs/{run}/"), "shards": shards,
             "memoryLimitBytes": 256 << 20})
     }
@@ -60,8 +60,15 @@ impl Cluster {
 
     fn reuse(&self, run: &str, threshold: f64, shards: u32, earlier: &str) -> Ended {
         let mut plan = self.plan(run, threshold, shards);
-        plan["pairsFrom"] = json!({"run": earlier, "output": format!("runs/{earlier}/")});
+        plan["pairsFrom"] = self.pairs_of(earlier);
         job(&["solve"], self.store(), &plan)
+    }
+
+    /// How the plan of a later run names an earlier one.
+    fn pairs_of(&self, run: &str) -> Value {
+        let manifest = std::fs::read(self.path(&format!("runs/{run}/summary.json"))).unwrap();
+        let work = serde_json::from_slice::<Value>(&manifest).unwrap()["work"].clone();
+        json!({"run": run, "output": format!("runs/{run}/"), "work": work})
     }
 
     fn path(&self, key: &str) -> PathBuf {
@@ -116,7 +123,7 @@ fn another_solver_may_solve_the_same_pairs() {
         let scored = job(&["score"], cluster.store(), &plan(&anew, 1));
         assert_eq!(scored.code, Some(0), "{}", scored.log);
         let mut reuse = plan(&again, 3);
-        reuse["pairsFrom"] = json!({"run": "first", "output": "runs/first/"});
+        reuse["pairsFrom"] = cluster.pairs_of("first");
         let reused = job(&["solve"], cluster.store(), &reuse);
         assert_eq!(reused.code, Some(0), "{}", reused.log);
         assert!(groups(&again) == groups(&anew), "{solver}");
@@ -132,7 +139,7 @@ fn another_solver_may_solve_the_same_pairs() {
 }
 
 #[test]
-fn solvers_that_make_no_sense_are_usage_errors() {
+fn solvers_that_make_no_sense_are_refused_in_words() {
     let cluster = Cluster::new();
     for (result_type, solver) in [
         ("similarity_scores", json!({"algorithm": "greedy"})),
@@ -144,7 +151,9 @@ fn solvers_that_make_no_sense_are_usage_errors() {
         let mut plan = cluster.plan("first", 0.8, 1);
         plan["resultType"] = result_type.into();
         plan["solver"] = solver;
-        assert_eq!(job(&["score"], cluster.store(), &plan).code, Some(2), "{plan}");
+        let ended = job(&["score"], cluster.store(), &plan);
+        let told = (ended.code, &ended.message["reason"]);
+        assert_eq!(told, (Some(3), &json!("UnsupportedPlan")), "{plan}: {}", ended.log);
     }
 }
 
@@ -204,7 +213,7 @@ fn pairs_that_are_not_what_was_scored_are_not_handed_on() {
     let manifest = cluster.path("runs/first/pairs/1.json");
     let text = std::fs::read_to_string(&manifest).unwrap();
     for (from, to) in
-        [("\"shards\":2", "\"shards\":3"), ("\"pairs\":", "\"pairs\":1"), ("\"version\":1", "\"version\":9")]
+        [("\"shards\":2", "\"shards\":3"), ("\"pairs\":", "\"pairs\":1"), ("\"version\":2", "\"version\":9")]
     {
         assert!(text.contains(from), "{text}");
         std::fs::write(&manifest, text.replace(from, to)).unwrap();
@@ -219,13 +228,43 @@ fn pairs_that_are_not_what_was_scored_are_not_handed_on() {
 }
 
 #[test]
-fn plans_that_make_no_sense_are_usage_errors() {
+fn plans_that_make_no_sense_are_refused_in_words() {
     let cluster = Cluster::new();
     let mut plan = cluster.plan("second", 0.8, 1);
-    plan["pairsFrom"] = json!({"run": "first", "output": "runs/first/"});
-    assert_eq!(job(&["score"], cluster.store(), &plan).code, Some(2), "there is nothing to score");
+    let refused = |subcommand: &str, plan: &Value, why: &str| {
+        let ended = job(&[subcommand], cluster.store(), plan);
+        let told = (ended.code, &ended.message["reason"]);
+        assert_eq!(told, (Some(3), &json!("UnsupportedPlan")), "{why}: {}", ended.log);
+        assert!(ended.message["message"].as_str().unwrap().contains(why), "{}", ended.message);
+    };
+    plan["pairsFrom"] = json!({"run": "first", "output": "runs/first/", "work": "0".repeat(64)});
+    refused("score", &plan, "nothing to score");
     plan["pairsFrom"]["output"] = "runs/second/".into();
-    assert_eq!(job(&["solve"], cluster.store(), &plan).code, Some(2), "its own pairs");
+    refused("solve", &plan, "its pairs from the run itself");
     plan["pairsFrom"]["output"] = "runs/first".into();
-    assert_eq!(job(&["solve"], cluster.store(), &plan).code, Some(2), "no prefix");
+    refused("solve", &plan, "must end in '/'");
+    plan["pairsFrom"] = json!({"run": "first", "output": "runs/first/", "work": "?"});
+    refused("solve", &plan, "pairsFrom.work must be a digest");
+    plan["pairsFrom"] = json!({"run": "first", "output": "runs/first/"});
+    refused("solve", &plan, "missing field `work`");
+}
+
+#[test]
+fn pairs_of_other_work_are_not_taken_over() {
+    let cluster = Cluster::new();
+    cluster.scored("first", 0.6, 2);
+    let mut plan = cluster.plan("second", 0.8, 2);
+    plan["pairsFrom"] = cluster.pairs_of("first");
+    plan["pairsFrom"]["work"] = "0".repeat(64).into();
+    let ended = job(&["solve"], cluster.store(), &plan);
+    assert_eq!((ended.code, &ended.message["reason"]), (Some(3), &json!("CorruptObject")), "{}", ended.log);
+    assert!(ended.message["message"].as_str().unwrap().contains("runs/first/pairs/"), "{}", ended.message);
+    // what was taken over under an earlier plan is taken over again under a later one
+    assert_eq!(cluster.reuse("second", 0.7, 2, "first").code, Some(0));
+    let ended = cluster.reuse("second", 0.9, 2, "first");
+    let expected = cluster.scored("anew", 0.9, 2);
+    assert_eq!((ended.code, &ended.message["pairs"]), (Some(0), &expected["pairs"]), "{}", ended.log);
+    assert!(cluster.result("second") == cluster.result("anew"));
+    let manifest = std::fs::read(cluster.path("runs/second/pairs/1.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&manifest).unwrap()["work"], ended.message["work"]);
 }

@@ -7,9 +7,10 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use futures::TryStreamExt;
 use serde_json::{Value, json};
 use support::example;
-use support::program::{Ended, job, run_job, scorer};
+use support::program::{Ended, get, job, poll, run_job, scorer, sealed, seed_of};
 use support::weed::{self, Weed};
 
 /// A store in a folder, with the sources of two parties.
@@ -55,7 +56,7 @@ impl Cluster {
 }
 
 fn ingest_plan(dataset: usize, source: Value) -> Value {
-    json!({"version": 1, "project": "p", "party": "party", "source": source, "blocking": false,
+    json!({"version": 2, "project": "p", "party": "party", "source": source, "blocking": false,
         "output": format!("projects/p/parties/{dataset}/u/")})
 }
 
@@ -68,7 +69,7 @@ fn run_plan(contributions: &[Value], result_type: &str, shards: u32) -> Value {
             input
         })
         .collect();
-    json!({"version": 1, "run": "r", "threshold": 0.8, "resultType": result_type, "blocking": false,
+    json!({"version": 2, "run": "r", "threshold": 0.8, "resultType": result_type, "blocking": false,
         "inputs": inputs, "output": "runs/r/", "shards": shards, "memoryLimitBytes": 256 << 20})
 }
 
@@ -115,7 +116,8 @@ fn a_source_at_fault_is_told_apart_from_trouble() {
         assert!(!cluster.has("projects/p/parties/0/u/encodings"));
     }
     let away = run_job(
-        scorer(&["ingest", "--store-url", "s3://bucket", "--store-endpoint", "http://127.0.0.1:1", "--plan"])
+        scorer(&["ingest", "--store-url", "s3://bucket", "--store-endpoint", "http://127.0.0.1:1"])
+            .args(["--store-patience-seconds", "0", "--plan"])
             .arg(ingest_plan(0, json!({"encodings": "sources/a.json"})).to_string())
             .envs(weed::credentials()),
     );
@@ -223,7 +225,7 @@ fn a_retried_pod_draws_the_same_permutations_and_the_seed_does_not_stay() {
     let cluster = Cluster::new();
     let plan = run_plan(&cluster.contributions(), "permutations", 1);
     std::fs::create_dir_all(cluster.store().join("runs/r")).unwrap();
-    let seed = cluster.store().join("runs/r/seed");
+    let seed = cluster.store().join("runs/r").join(seed_of(&plan));
     let draw = || {
         assert_eq!(job(&["score"], cluster.store(), &plan).code, Some(0));
         assert!(!seed.exists());
@@ -292,22 +294,124 @@ fn too_little_memory_is_said_not_suffered() {
 }
 
 #[test]
-fn a_plan_that_cannot_be_understood_is_a_usage_error() {
+fn a_plan_that_is_not_understood_is_refused_for_good_and_in_words() {
     let cluster = Cluster::new();
-    let good = run_plan(&cluster.contributions(), "groups", 1);
-    for (field, value) in [
-        ("version", json!(2)),
-        ("shards", json!(0)),
-        ("inputs", json!([])),
-        ("output", json!("runs/r")),
-        ("blocking", json!(true)),
-    ] {
-        let mut plan = good.clone();
-        plan[field] = value;
-        assert_eq!(job(&["score"], cluster.store(), &plan).code, Some(2), "{field}");
+    let good = sealed(run_plan(&cluster.contributions(), "groups", 1));
+    let ingest = ingest_plan(0, json!({"encodings": "sources/a.json"}));
+    let cases: &[(&str, &Value, &str, Value, &str)] = &[
+        (
+            "score",
+            &good,
+            "/version",
+            json!(3),
+            "understands plans of version 2, the plan is of version 3; let",
+        ),
+        ("solve", &good, "/version", json!(1), "the plan is of version 1"),
+        ("ingest", &ingest, "/version", json!(3), "the plan is of version 3"),
+        ("score", &good, "/later", json!(1), "unknown field `later`"),
+        ("score", &good, "/inputs/0/later", json!(1), "unknown field `later`"),
+        ("solve", &good, "/solver", json!({"algorithm": "greedy", "later": 1}), "unknown field `later`"),
+        ("ingest", &ingest, "/later", json!(1), "unknown field `later`"),
+        ("ingest", &ingest, "/source/later", json!(1), "unknown field `later`"),
+        ("ingest", &ingest, "/limits", json!({"later": 1}), "unknown field `later`"),
+        ("score", &good, "/work", json!("0123"), "its work must be a digest"),
+        ("score", &good, "/shards", json!(0), "one shard or more"),
+        ("score", &good, "/inputs", json!([]), "two inputs or more"),
+        ("score", &good, "/output", json!("runs/r"), "its output must end in '/'"),
+        ("score", &good, "/blocking", json!(true), "some input has no blocks"),
+    ];
+    for (subcommand, plan, pointer, value, why) in cases {
+        let mut plan = (*plan).clone();
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        plan.pointer_mut(parent).unwrap()[field] = value.clone();
+        let ended = job(&[subcommand], cluster.store(), &plan);
+        assert_eq!((ended.code, &ended.message["reason"]), (Some(3), &json!("UnsupportedPlan")), "{pointer}");
+        let message = ended.message["message"].as_str().unwrap();
+        assert!(message.contains(why) && message.contains("chart value image"), "{pointer}: {message}");
+    }
+    let mut without = good.clone();
+    without.as_object_mut().unwrap().remove("work");
+    for text in [without.to_string(), "{".into(), "[]".into(), String::new()] {
+        let url = format!("--store-url=file://{}", cluster.store().display());
+        let ended = run_job(&mut scorer(&["score", &url, "--plan", &text]));
+        assert_eq!((ended.code, &ended.message["reason"]), (Some(3), &json!("UnsupportedPlan")), "{text}");
     }
     let no_such_shard = job(&["score", "--shard", "1"], cluster.store(), &good);
     assert_ne!(no_such_shard.code, Some(0));
+}
+
+#[test]
+fn a_shard_of_other_work_is_computed_anew_and_its_result_is_replaced() {
+    let cluster = Cluster::new();
+    let contributions = cluster.contributions();
+    let first = run_plan(&contributions, "groups", 2);
+    for shard in ["0", "1"] {
+        assert_eq!(job(&["score", "--shard", shard], cluster.store(), &first).code, Some(0));
+    }
+    assert_eq!(job(&["solve"], cluster.store(), &first).code, Some(0));
+    // the same keys, other work: the parties in another order
+    let mut other = first.clone();
+    other["inputs"].as_array_mut().unwrap().reverse();
+    let mixed = job(&["solve"], cluster.store(), &other);
+    assert_eq!((mixed.code, &mixed.message["reason"]), (Some(3), &json!("CorruptObject")), "{}", mixed.log);
+    assert!(mixed.message["message"].as_str().unwrap().contains("other work"), "{}", mixed.message);
+    for shard in ["0", "1"] {
+        let ended = job(&["score", "--shard", shard], cluster.store(), &other);
+        assert_eq!(
+            (ended.code, &ended.message["work"]),
+            (Some(0), &sealed(other.clone())["work"]),
+            "{}",
+            ended.log
+        );
+        assert_eq!(cluster.json(&format!("runs/r/pairs/{shard}.json")), ended.message);
+    }
+    let solved = job(&["solve"], cluster.store(), &other);
+    assert_eq!(solved.code, Some(0), "{}", solved.log);
+    assert_eq!(cluster.json("runs/r/summary.json"), solved.message);
+    let turned = |groups: Value| -> std::collections::BTreeSet<(u64, u64)> {
+        let records = |group: &Value| [0, 1].map(|at| group[at][1].as_u64().unwrap());
+        let pairs = groups["groups"].as_array().unwrap().iter().map(records);
+        pairs.map(|[a, b]| (b, a)).collect()
+    };
+    let replaced = turned(cluster.json("runs/r/result/groups.json"));
+    assert_eq!(job(&["score"], cluster.store(), &run_plan(&contributions, "groups", 1)).code, Some(0));
+    let straight: std::collections::BTreeSet<(u64, u64)> =
+        turned(cluster.json("runs/r/result/groups.json")).into_iter().map(|(a, b)| (b, a)).collect();
+    assert_eq!(replaced, straight);
+}
+
+#[test]
+fn a_manifest_that_is_no_use_is_replaced() {
+    let cluster = Cluster::new();
+    let plan = run_plan(&cluster.contributions(), "groups", 2);
+    let scored = || job(&["score", "--shard", "1"], cluster.store(), &plan);
+    assert_eq!(scored().code, Some(0));
+    let path = cluster.store().join("runs/r/pairs/1.json");
+    let good = cluster.json("runs/r/pairs/1.json");
+    let with = |field: &str, value: Value| {
+        let mut changed = good.clone();
+        changed[field] = value;
+        changed.to_string()
+    };
+    let mut old = good.clone();
+    old.as_object_mut().unwrap().remove("work");
+    for of_no_use in [
+        with("version", json!(1)),
+        with("work", json!("0".repeat(64))),
+        with("shard", json!(0)),
+        with("shards", json!(3)),
+        old.to_string(),
+        "{\"version\"".to_owned(),
+    ] {
+        std::fs::write(&path, &of_no_use).unwrap();
+        let ended = scored();
+        assert_eq!(ended.code, Some(0), "{of_no_use}: {}", ended.log);
+        let written = cluster.json("runs/r/pairs/1.json");
+        assert_eq!((&written["work"], &written["blake3"]), (&good["work"], &good["blake3"]), "{of_no_use}");
+    }
+    let unchanged = cluster.json("runs/r/pairs/1.json");
+    assert_eq!(scored().code, Some(0));
+    assert_eq!(cluster.json("runs/r/pairs/1.json"), unchanged, "a shard of this work is not computed twice");
 }
 
 #[test]
@@ -323,6 +427,7 @@ fn a_pod_shows_its_progress_and_ends_when_asked_to() {
     });
     let mut plan = run_plan(&contributions, "groups", 2);
     plan["threshold"] = 1.0.into();
+    let plan = sealed(plan);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut pod = scorer(&["score", "--listen", &format!("127.0.0.1:{port}"), "--plan", &plan.to_string()])
         .arg(format!("--store-url=file://{}", cluster.store().display()))
@@ -364,7 +469,7 @@ fn all_of_it_works_on_s3() {
     let job = |arguments: &[&str], plan: Value| {
         let mut command = scorer(arguments);
         command.args(["--store-url", "s3://jobs/some/prefix", "--store-endpoint", weed.endpoint()]);
-        let ended = run_job(command.args(["--plan", &plan.to_string()]));
+        let ended = run_job(command.args(["--plan", &sealed(plan).to_string()]));
         assert_eq!(ended.code, Some(0), "{}", ended.log);
         ended.message
     };
@@ -383,29 +488,8 @@ fn all_of_it_works_on_s3() {
             let object = store.head(result["key"].as_str().unwrap()).await.unwrap().unwrap();
             assert_eq!(result["bytes"], object.bytes);
         }
-        assert_eq!(store.head("runs/r/seed").await.unwrap(), None);
-        assert!(store.delete_prefix("runs/r/").await.unwrap() >= 8);
+        let seeds: Vec<_> = store.list("runs/r/seed").try_collect().await.unwrap();
+        assert_eq!(seeds, []);
+        assert!(store.delete_prefix("runs/r/").await.unwrap().objects >= 8);
     });
-}
-
-/// Waits until there is something.
-fn poll<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        match look() {
-            Some(found) => return found,
-            None => assert!(start.elapsed() < Duration::from_secs(60), "nothing after a minute"),
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// The body of an answer, over plain HTTP.
-fn get(port: u16, path: &str) -> Option<String> {
-    use std::io::{Read, Write};
-    let mut connection = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(connection, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).ok()?;
-    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
 }

@@ -135,6 +135,40 @@ fn blocks_limit_what_is_compared() {
 }
 
 #[test]
+fn records_without_a_block_are_compared_with_none_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| {
+        let text = std::fs::read_to_string(example(&format!("thousand/hospital-{name}.json"))).unwrap();
+        let clks = serde_json::from_str::<Value>(&text).unwrap()["clks"].as_array().unwrap().clone();
+        // the first ten have a block each; the value of all others is missing
+        let with_block = |(at, clk): (usize, Value)| match at {
+            0..10 => serde_json::json!([clk, "", format!("b{at}")]),
+            _ => serde_json::json!([clk, ""]),
+        };
+        let records: Vec<Value> = clks.into_iter().enumerate().map(with_block).collect();
+        let path = folder.path().join(format!("{name}.json"));
+        std::fs::write(&path, serde_json::json!({"clknblocks": records}).to_string()).unwrap();
+        path
+    };
+    let parties = format!("[{}, {}]", party("a", &file("a")), party("b", &file("b")));
+    let here = Here::with(&manifests("Groups", &parties, "  blocking: ByBlockId", ""));
+    let said = succeeds(&here.run(&[]));
+    assert!(said.contains("no block     990 (a), 990 (b): compared with none"), "{said}");
+    assert!(said.contains("comparisons  10\n"), "{said}");
+    let output = scorer(&["deduplicate", "-t", "0.8", "--blocks"])
+        .arg(file("a"))
+        .arg(file("a"))
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = succeeds(&output);
+    assert!(
+        said.contains("no block     990 (a): compared with none") && said.contains("comparisons  0\n"),
+        "{said}"
+    );
+}
+
+#[test]
 fn permutations_put_matches_in_the_same_place() {
     let here = Here::with(&manifests("Permutations", &two("thousand"), "", ""));
     let said = succeeds(&here.run(&["-o", "out"]));

@@ -6,9 +6,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use scorer::store::{FIRST_PART_BYTES, Store, StoreArgs, StoreError};
+use scorer::store::{Deleted, FIRST_PART_BYTES, Store, StoreArgs, StoreError};
 use support::weed::{self, Weed};
 
 #[tokio::test]
@@ -33,8 +34,37 @@ fn an_s3_store_keeps_the_promises() {
         keeps_the_promises(&store).await;
         leaves_no_unfinished_upload(&weed, &store).await;
         prefixes_are_apart(&weed, &store).await;
+        deletes_older_versions(&weed).await;
         says_what_is_wrong(&weed).await;
         says_when_it_is_away(&mut weed, &store).await;
+    });
+}
+
+#[test]
+fn seaweedfs_without_room_is_told_as_full() {
+    if !weed::in_child_with_credentials("seaweedfs_without_room_is_told_as_full") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let weed = Weed::start_small().await;
+        let store = weed.bucket("ready").await;
+        let mut full = None;
+        for number in 0..50 {
+            let key = format!("t/{number}");
+            if let Err(error) = store.put_small(&key, content(1 << 20).into(), "text/plain").await {
+                full = Some(error);
+                break;
+            }
+        }
+        assert!(matches!(full, Some(StoreError::Full { .. })), "{full:?}");
+        assert_eq!(store.read_small("t/0", u64::MAX).await.unwrap(), content(1 << 20));
+        let mut writer = store.writer("t/parts").await.unwrap();
+        let written = match writer.write(&content(3 * FIRST_PART_BYTES)).await {
+            Ok(()) => writer.finish().await.map(drop),
+            Err(error) => Err(error),
+        };
+        assert!(matches!(written, Err(StoreError::Full { .. })), "{written:?}");
     });
 }
 
@@ -44,6 +74,7 @@ async fn keeps_the_promises(store: &Store) {
     large_objects(store).await;
     ranges(store).await;
     lists_and_deletes(store).await;
+    folders(store).await;
     one_of_many_wins(store).await;
     files(store).await;
     keys_stay_inside(store).await;
@@ -117,6 +148,25 @@ async fn keys(store: &Store, prefix: &str) -> Vec<String> {
     store.list(prefix).map_ok(|object| object.key).try_collect().await.unwrap()
 }
 
+fn gone(objects: u64) -> Deleted {
+    Deleted { objects, kept_versions: None }
+}
+
+async fn folders(store: &Store) {
+    for name in ["t/f/1/a", "t/f/1/b/c", "t/f/12/a", "t/f/3", "t/f/ä/a"] {
+        store.put_small(name, Bytes::from_static(b"x"), "text/plain").await.unwrap();
+    }
+    let below = async |prefix: &str| -> Vec<String> { store.folders(prefix).try_collect().await.unwrap() };
+    assert_eq!(below("t/f/").await, ["1", "12", "ä"]);
+    assert_eq!(below("t/f/1/").await, ["b"]);
+    assert_eq!(below("t/f/3/").await, Vec::<String>::new());
+    assert_eq!(below("t/none/").await, Vec::<String>::new());
+    for prefix in ["t/f", "", "/", "../"] {
+        let refused: Result<Vec<String>, _> = store.folders(prefix).try_collect().await;
+        assert!(matches!(refused, Err(StoreError::InvalidKey { .. })), "{prefix:?}");
+    }
+}
+
 async fn lists_and_deletes(store: &Store) {
     let names = ["t/p/1/a", "t/p/1/b/c", "t/p/12", "t/p/2"];
     for name in names {
@@ -128,15 +178,15 @@ async fn lists_and_deletes(store: &Store) {
     assert_eq!(keys(store, "t/q/").await, Vec::<String>::new());
     assert!(matches!(store.delete_prefix("t/p/1").await, Err(StoreError::InvalidKey { .. })));
     assert!(matches!(store.delete_prefix("").await, Err(StoreError::InvalidKey { .. })));
-    assert_eq!(store.delete_prefix("t/p/1/").await.unwrap(), 2);
+    assert_eq!(store.delete_prefix("t/p/1/").await.unwrap(), gone(2));
     assert_eq!(keys(store, "t/p/").await, names[2..]);
-    assert_eq!(store.delete_prefix("t/p/1/").await.unwrap(), 0);
+    assert_eq!(store.delete_prefix("t/p/1/").await.unwrap(), gone(0));
     // more than a page of a listing
     for n in 0..1_003 {
         store.put_small(&format!("t/many/{n:04}"), Bytes::new(), "text/plain").await.unwrap();
     }
     assert_eq!(keys(store, "t/many/").await.len(), 1_003);
-    assert_eq!(store.delete_prefix("t/many/").await.unwrap(), 1_003);
+    assert_eq!(store.delete_prefix("t/many/").await.unwrap(), gone(1_003));
     assert_eq!(keys(store, "t/many/").await.len(), 0);
 }
 
@@ -186,7 +236,7 @@ async fn leaves_no_unfinished_upload(weed: &Weed, store: &Store) {
     let client = weed.client().await;
     assert!(!client.list_multipart_uploads().bucket("promises").send().await.unwrap().uploads().is_empty());
     assert_eq!(store.head("t/dropped").await.unwrap(), None);
-    assert_eq!(store.delete_prefix("t/").await.unwrap(), 0);
+    assert_eq!(store.delete_prefix("t/").await.unwrap(), gone(0));
     let left = client.list_multipart_uploads().bucket("promises").send().await.unwrap();
     assert!(left.uploads().is_empty(), "{:?}", left.uploads());
 }
@@ -198,6 +248,26 @@ async fn prefixes_are_apart(weed: &Weed, store: &Store) {
     assert_eq!(elsewhere.head("t/mine").await.unwrap(), None);
     assert_eq!(keys(&elsewhere, "").await, Vec::<String>::new());
     store.delete("t/mine").await.unwrap();
+}
+
+async fn deletes_older_versions(weed: &Weed) {
+    let store = weed.bucket("versions").await;
+    let client = weed.client().await;
+    let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let enabling = client.put_bucket_versioning().bucket("versions").versioning_configuration(enabled);
+    enabling.send().await.unwrap();
+    for content in ["first", "second"] {
+        store.put_small("t/a", Bytes::from(content), "text/plain").await.unwrap();
+        store.put_small("t/b/c", Bytes::from(content), "text/plain").await.unwrap();
+        store.put_small("u/a", Bytes::from(content), "text/plain").await.unwrap();
+    }
+    store.delete("t/a").await.unwrap();
+    assert_eq!(store.delete_prefix("t/").await.unwrap(), gone(1));
+    let left = client.list_object_versions().bucket("versions").send().await.unwrap();
+    let left: Vec<_> = left.versions().iter().filter_map(|version| version.key()).collect();
+    assert_eq!(left, ["some/prefix/u/a"; 2]);
+    let markers = client.list_object_versions().bucket("versions").send().await.unwrap();
+    assert!(markers.delete_markers().is_empty(), "{markers:?}");
 }
 
 async fn says_what_is_wrong(weed: &Weed) {

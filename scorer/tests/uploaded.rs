@@ -116,6 +116,7 @@ async fn with_blocks(party: &Party) {
     let document = |blocks: Value| json!({"a": [], "meta": meta, "blocks": blocks, "z": "x"}).to_string();
     party.put("blocks.json", document(json!({"2": ["x", 5], "0": ["x"], "1": []})), None).await;
     let contribution = party.take_in("a.json", Some("blocks.json"), BLOCKING).await.unwrap();
+    assert_eq!(contribution.records_without_block, Some(1));
     let blocks = party.store.read_small(&contribution.blocks.unwrap(), 1000).await.unwrap();
     assert_eq!(blocks.len(), 3 * (4 + 2 + 1));
     party.store.delete_prefix("out/").await.unwrap();

@@ -94,7 +94,9 @@ async fn a_source_that_is_missing_or_broken_is_read_again_when_replaced() -> Sto
         assert!(message.contains("source-objects"), "{message}");
 
         let objects = here.objects().await?;
-        objects.put("incoming/hospital-b.bin", data::read("hospital-b.bin")?[..1000].to_vec()).await?;
+        objects
+            .put("sources/source-objects/hospital-b.bin", data::read("hospital-b.bin")?[..1000].to_vec())
+            .await?;
         here.namespace.apply_example("source-objects/project.yaml").await?;
         let judged = |project: &Value| {
             party(project, "hospital-a")["reason"] == "SourceNotFound"
@@ -103,11 +105,11 @@ async fn a_source_that_is_missing_or_broken_is_read_again_when_replaced() -> Sto
         let limit = Duration::from_secs(120);
         let project = here.namespace.wait_for("lproj/source-objects", "judged", limit, judged).await?;
         let missing = party(&project, "hospital-a")["message"].as_str().unwrap_or_default();
-        assert!(missing.contains("incoming/hospital-a.json"), "{project:#}");
+        assert!(missing.contains("sources/source-objects/hospital-a.json"), "{project:#}");
         assert_eq!(party(&project, "hospital-b")["reason"], "TruncatedData", "{project:#}");
 
-        objects.put("incoming/hospital-b.bin", data::read("hospital-b.bin")?).await?;
-        objects.put("incoming/hospital-a.json", data::read("hospital-a.json")?).await?;
+        objects.put("sources/source-objects/hospital-b.bin", data::read("hospital-b.bin")?).await?;
+        objects.put("sources/source-objects/hospital-a.json", data::read("hospital-a.json")?).await?;
         let run = here.namespace.wait_complete("source-objects-at-80").await?;
         assert_eq!(run["status"]["groups"], data::expected(".", "0.8")?["groups"]);
         Ok(())

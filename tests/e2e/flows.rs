@@ -22,8 +22,8 @@ async fn upload_json(rest: &Rest, project: &str, token: &str, file: &str) -> any
 async fn with_kubectl_alone() -> Story {
     Installation::tell("kubectl", |here| async move {
         let objects = here.objects().await?;
-        objects.put("incoming/hospital-a.json", data::read("hospital-a.json")?).await?;
-        objects.put("incoming/hospital-b.bin", data::read("hospital-b.bin")?).await?;
+        objects.put("sources/source-objects/hospital-a.json", data::read("hospital-a.json")?).await?;
+        objects.put("sources/source-objects/hospital-b.bin", data::read("hospital-b.bin")?).await?;
         here.namespace.apply_example("source-objects").await?;
         let run = here.namespace.wait_complete("source-objects-at-80").await?;
 

@@ -56,11 +56,14 @@ async fn a_higher_threshold_needs_no_scoring_and_the_earlier_run_may_go() -> Sto
         let started = |run: &Value| !run["status"]["startTime"].is_null();
         let limit = std::time::Duration::from_secs(60);
         here.namespace.wait_for(&format!("lrun/{third}"), "started", limit, started).await?;
-        let uid = here.namespace.get("lrun/first").await?.unwrap_or_default()["metadata"]["uid"].clone();
+        let first = here.namespace.get("lrun/first").await?.unwrap_or_default();
+        let folder = first["status"]["results"][0]["key"].as_str().unwrap_or_default();
+        let folder: String = folder.split_inclusive('/').take(2).collect();
+        assert!(!objects.keys(&folder).await?.is_empty(), "{first:#}");
         here.namespace.kubectl(&["delete", "lrun/first", "--timeout=120s"]).await?;
         rest.wait_completed("two-hospitals", &third, &token).await?;
         assert_eq!(rest.result("two-hospitals", &third, &token).await?, expected);
-        let left = objects.keys(&format!("runs/{}/", uid.as_str().unwrap_or_default())).await?;
+        let left = objects.keys(&folder).await?;
         assert!(left.is_empty(), "{left:?}");
 
         // a fourth takes its pairs from the second, which has its own by now

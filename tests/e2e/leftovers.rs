@@ -26,11 +26,11 @@ async fn leftovers_of_uploads_are_removed() -> Story {
         // by the REST service's own keys: what it leaves when it is killed at one moment or another
         let objects = here.objects_as("api").await?;
         let kept = objects.keys("projects/").await?;
-        let uid = kept[0].split('/').nth(1).unwrap_or_default().to_owned();
-        let left = |upload: &str| format!("projects/{uid}/parties/1/{}/encodings", upload.repeat(24));
+        let folder: String = kept[0].split_inclusive('/').take(2).collect();
+        let left = |upload: &str| format!("{folder}parties/1/{}/encodings", upload.repeat(24));
         objects.put(&left("0a"), vec![7; 128]).await?;
         objects.begin(&left("0b")).await?;
-        objects.put(&format!("projects/{uid}/uploads/1/1/encodings.json"), vec![7; 128]).await?;
+        objects.put(&format!("{folder}uploads/1/1/encodings.json"), vec![7; 128]).await?;
         let began = Instant::now();
         loop {
             let (found, unfinished) =

@@ -1,6 +1,7 @@
 //! Stories of people who link records, each told on a real cluster, in a namespace of its own.
 
 mod anonlink_client;
+mod away;
 mod bad_input;
 mod contract;
 mod crowd;
@@ -9,6 +10,7 @@ mod encrypted_mask;
 mod flows;
 mod formats;
 mod from_run;
+mod gone;
 mod kubernetes_away;
 mod leftovers;
 mod manifests;
@@ -18,4 +20,5 @@ mod readers;
 mod removal;
 mod solver;
 mod store_uploads;
+mod told;
 mod upgrade;

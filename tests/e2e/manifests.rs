@@ -1,7 +1,11 @@
 //! Manifests that the API server turns down, and what it says.
 
+#[path = "../../crds/tests/verdicts/mod.rs"]
+mod verdicts;
+
+use anyhow::Context;
 use tests::Story;
-use tests::cluster::Namespace;
+use tests::cluster::{Namespace, run as run_program};
 
 fn project(spec: &str) -> String {
     format!(
@@ -80,6 +84,14 @@ async fn what_cannot_work_is_turned_down_in_words() -> Story {
             run("projectRef: {name: p}, threshold: 0.8").replace("name: r", &format!("name: {long}")),
             "48 characters",
         ),
+        (
+            run("projectRef: {name: p}, threshold: 0.8").replace("name: r", "name: study.v1"),
+            "must not contain a dot",
+        ),
+        (
+            project(&format!("resultType: Groups, {two}")).replace("name: p}", "name: registry.2025}"),
+            "must not contain a dot",
+        ),
         (run("projectRef: {name: p}, threshold: 0.8, formats: []"), "spec.formats"),
         (run("projectRef: {name: p}, threshold: 0.8, formats: [CSV, CSV]"), "Duplicate value: \"CSV\""),
         (run("projectRef: {name: p}, threshold: 0.8, formats: [XML]"), "supported values: \"JSON\""),
@@ -135,8 +147,16 @@ async fn what_was_decided_stays() -> Story {
     assert!(here.apply(&run("projectRef: {name: p}, threshold: 0.8")).await?.succeeded);
     let cases = [
         (original.replace("Groups", "Permutations"), "resultType cannot be changed"),
-        (original.replace("{name: b}", "{name: c}"), "the names and the number of parties cannot be changed"),
-        (original.replace("{name: b}", "{name: b}, {name: c}"), "the number of parties cannot be changed"),
+        (original.replace("{name: b}", "{name: c}"), "the number and the order of parties cannot be changed"),
+        (
+            original.replace("{name: b}", "{name: b}, {name: c}"),
+            "the number and the order of parties cannot be changed",
+        ),
+        // with the first party's receipt token one would then read the second's permutation
+        (
+            original.replace("[{name: a}, {name: b}]", "[{name: b}, {name: a}]"),
+            "the order of parties cannot be changed",
+        ),
         (original.replace("1024", "512"), "encoding cannot be changed"),
         (original.replace("version: 3", "version: 2"), "encoding cannot be changed"),
         (
@@ -149,6 +169,10 @@ async fn what_was_decided_stays() -> Story {
         (run("projectRef: {name: q}, threshold: 0.8"), "projectRef cannot be changed"),
         (run("projectRef: {name: p}, threshold: 0.9"), "threshold cannot be changed"),
         (run("projectRef: {name: p}, threshold: 0.8, shards: 2"), "shards cannot be changed"),
+        (
+            run("projectRef: {name: p}, threshold: 0.8, resources: {limits: {memory: 1Gi}}"),
+            "resources cannot be changed",
+        ),
         (run("projectRef: {name: p}, threshold: 0.8, fromRun: {name: q}"), "fromRun cannot be changed"),
         (run("projectRef: {name: p}, threshold: 0.8, solver: {}"), "solver cannot be changed"),
         (run("projectRef: {name: p}, threshold: 0.8, formats: [CSV]"), "formats cannot be changed"),
@@ -173,5 +197,38 @@ async fn what_was_decided_stays() -> Story {
     }
     let back = here.apply(&original).await?;
     assert!(back.text.contains("tokenGeneration can only be raised"), "{}", back.text);
+    here.kubectl(&["delete", "namespace", &here.0]).await.map(drop)
+}
+
+/// The table is that of the unit test: what `scorer run` says of these files is asked there in words.
+#[tokio::test]
+async fn scorer_run_and_kubectl_apply_give_one_verdict_on_a_file() -> Story {
+    let here = namespace("verdicts").await?;
+    let scorer = std::env::var("SCORER_PROGRAM").context("run the tests by tests/e2e/run")?;
+    let folder = tempfile::tempdir()?;
+    let cases = verdicts::cases();
+    for case in &cases {
+        std::fs::write(folder.path().join(format!("{}.yaml", case.name)), &case.yaml)?;
+    }
+    let files = folder.path().to_string_lossy();
+    let applied = here.try_kubectl(&["apply", "--dry-run=server", "--filename", &files], "").await?.text;
+    let mut others = Vec::new();
+    for verdicts::Case { name, what, told, .. } in &cases {
+        let taken =
+            |kind: &str| applied.contains(&format!("{kind}.pprl.dev/{name} created (server dry run)"));
+        let by_kubectl = taken("linkageproject") && taken("linkagerun");
+        // the data is not there, which is said of a file that is taken
+        let file = format!("{files}/{name}.yaml");
+        let run = run_program(&scorer, &["run", &file], "").await?;
+        let by_scorer = !run.text.contains("cannot be used");
+        if (by_kubectl, by_scorer) != (told.is_none(), told.is_none()) {
+            let said = applied.lines().filter(|line| line.contains(name)).collect::<Vec<_>>();
+            others.push(format!(
+                "{name} ({what}), expected {told:?}: kubectl {said:?}; scorer run: {}",
+                run.text
+            ));
+        }
+    }
+    assert!(others.is_empty(), "{}", others.join("\n"));
     here.kubectl(&["delete", "namespace", &here.0]).await.map(drop)
 }

@@ -184,7 +184,7 @@ async fn nothing_else_is_allowed(a: &Grant<'_>, b: &Grant<'_>) -> Story {
             ("put", format!("{}1/more", a.path)),
             ("put", a.path.replace("/uploads/1/0", "/parties/0/x/encodings")),
             ("put", "runs/x/result/groups".into()),
-            ("put", "incoming/more".into()),
+            ("put", "sources/more".into()),
             ("list", a.path.clone()),
         ] {
             a.is_denied(library, action, &key).await?;

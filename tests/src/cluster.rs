@@ -8,6 +8,8 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::Story;
+
 /// One namespace of the cluster.
 #[derive(Clone, Debug)]
 pub struct Namespace(pub String);
@@ -104,6 +106,25 @@ impl Namespace {
         let found = self.wait_for(resource, reason, Duration::from_secs(120), is_so).await?;
         let condition = conditions(&found).find(|condition| condition["reason"] == reason).context("gone")?;
         Ok(condition["message"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until a resource tells for this reason what is wrong, in its status and in an Event, in words that contain a
+    /// part. Half a minute is promised.
+    pub async fn wait_told(&self, resource: &str, reason: &str, part: &str) -> Story {
+        let says = |it: &Value| {
+            let text = it["message"].as_str().unwrap_or_default();
+            it["reason"] == reason && text.contains(part)
+        };
+        let limit = Duration::from_secs(30);
+        let what = format!("{reason}: {part}");
+        self.wait_for(resource, &what, limit, |found| conditions(found).any(&says)).await?;
+        let name = resource.rsplit('/').next().unwrap_or_default();
+        let told = |events: &Value| {
+            let about_it = |event: &&Value| event["involvedObject"]["name"] == name;
+            events["items"].as_array().into_iter().flatten().filter(about_it).any(&says)
+        };
+        let limit = Duration::from_secs(5);
+        self.wait_for("events", &format!("telling of {resource} {what}"), limit, told).await.map(drop)
     }
 }
 

@@ -7,8 +7,9 @@ use futures::FutureExt;
 
 use crate::Story;
 use crate::cluster::{Namespace, run};
+use crate::data;
 use crate::objects::Objects;
-use crate::rest::Rest;
+use crate::rest::{Body, Rest};
 
 /// The name of the Helm release in each namespace.
 const RELEASE: &str = "linkage-operator";
@@ -57,6 +58,33 @@ impl Installation {
     /// Upgrades the installation, with other values than before.
     pub async fn upgrade(&self, values: &[&str]) -> Story {
         install(&self.namespace, values).await
+    }
+
+    /// The project of examples/two-hospitals, to which both have contributed a thousand records. No run of it.
+    pub async fn two_hospitals(&self) -> anyhow::Result<Rest> {
+        self.namespace.apply_example("two-hospitals/project.yaml").await?;
+        let rest = self.rest().await?;
+        for party in ["hospital-a", "hospital-b"] {
+            let token = self.token("two-hospitals", &format!("update-{party}")).await?;
+            let body = Body::document(data::read(&format!("thousand/{party}.json"))?);
+            rest.post("projects/two-hospitals/clks", &token, body).await?.expect(201)?;
+        }
+        Ok(rest)
+    }
+
+    /// Changes the number of the operator's pods, and waits until they are there or gone.
+    pub async fn scale_operator(&self, replicas: u8) -> Story {
+        let deployment = format!("deployment/{RELEASE}-operator");
+        self.namespace.kubectl(&["scale", &deployment, &format!("--replicas={replicas}")]).await?;
+        if replicas > 0 {
+            return self
+                .namespace
+                .kubectl(&["rollout", "status", &deployment, "--timeout=120s"])
+                .await
+                .map(drop);
+        }
+        let pods = ["wait", "pods", "--selector", "app.kubernetes.io/component=operator"];
+        self.namespace.kubectl(&[&pods[..], &["--for=delete", "--timeout=60s"]].concat()).await.map(drop)
     }
 
     /// A token from a project's Secret, such as `result` or `update-hospital-a`.

@@ -16,7 +16,7 @@ use crate::external::Announcement;
     json!({"clks": ["Kf8AAAAAAAA=", "AAAAAAEAAP8="]}),
     json!({"clknblocks": [["Kf8AAAAAAAA=", "1010", 17], ["AAAAAAEAAP8=", "1010"]]}),
     json!({"encodings": ["Kf8AAAAAAAA=", "AAAAAAEAAP8="], "blocks": {"0": ["1010", 17], "1": ["1010"]}}),
-    json!({"encodings": {"file": {"bucket": "linkage", "path": "projects/UID/uploads/1/0/encodings.json"}}})
+    json!({"encodings": {"file": {"bucket": "linkage", "path": "projects/ID-UID/uploads/1/0/encodings.json"}}})
 ))]
 pub enum Upload {
     /// Encodings alone.

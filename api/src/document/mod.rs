@@ -18,8 +18,8 @@ use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Required, Response, Type};
 use utoipa::{Modify, OpenApi};
 
 use problems::{
-    BadRequest, Fault, Forbidden, NotAcceptable, RangeNotSatisfiable, RunFailed, TooLarge, TooSlow,
-    Unavailable, Unsupported,
+    BadRequest, Fault, Forbidden, NotAcceptable, RangeNotSatisfiable, RunFailed, StoreFull, TooLarge,
+    TooSlow, Unavailable, Unsupported,
 };
 
 /// The header with a request's id, as it is written in the document.
@@ -53,6 +53,7 @@ const REQUEST_ID: &str = "X-Request-Id";
         NotAcceptable,
         RangeNotSatisfiable,
         RunFailed,
+        StoreFull,
         TooSlow,
         TooLarge,
         Unsupported,

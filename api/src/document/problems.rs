@@ -44,6 +44,14 @@ pub enum BodyProblems {
     Unsupported(#[ref_response] Unsupported),
 }
 
+/// Of those that put data into the store.
+#[derive(IntoResponses)]
+pub enum UploadProblems {
+    /// There is no space for it.
+    #[response(status = 507)]
+    StoreFull(#[ref_response] StoreFull),
+}
+
 /// Of those that send a result. What 404 means is told by each.
 #[derive(IntoResponses)]
 pub enum ResultProblems {
@@ -85,7 +93,7 @@ pub struct RunFailed(pub Problem);
 pub struct BadRequest(pub Problem);
 
 /// The token does not allow this; or there is no such project or run, which is not told apart, so that nobody can probe
-/// for names. With an upload also: the party has contributed already; its data has blocks and the project uses none, or
+/// for names; or the run links no data of the party that asks for its permutation. With an upload also: the party has contributed already; its data has blocks and the project uses none, or
 /// the other way round; an object that it announces is not its own.
 #[derive(ToResponse)]
 #[response(content_type = "application/problem+json")]
@@ -121,3 +129,12 @@ pub struct Fault(pub Problem);
     headers(("Retry-After" = u32, description = "After how many seconds"))
 )]
 pub struct Unavailable(pub Problem);
+
+/// The store has no space left, and nothing of the upload was kept: upload again when the administrator has made room. It is
+/// answered before the body is read where that was found out a moment ago.
+#[derive(ToResponse)]
+#[response(
+    content_type = "application/problem+json",
+    headers(("Retry-After" = u32, description = "After how many seconds"))
+)]
+pub struct StoreFull(pub Problem);

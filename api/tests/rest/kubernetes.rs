@@ -17,6 +17,8 @@ pub struct Kubernetes(Arc<Mutex<Objects>>);
 
 /// What happens just before a status is written.
 type BeforeWrite = Box<dyn FnMut(&mut Objects) + Send>;
+/// What happens just after one is written.
+type AfterWrite = Box<dyn FnOnce(&mut Objects) + Send>;
 
 #[derive(Default)]
 pub struct Objects {
@@ -29,6 +31,7 @@ pub struct Objects {
     /// So many writes of a status are done, but answered with an error.
     pub lost_answers: u32,
     pub before_write: Option<BeforeWrite>,
+    pub after_write: Option<AfterWrite>,
     /// What the one user may do, as `verb resource subresource`.
     pub allowed: Vec<String>,
 }
@@ -163,6 +166,9 @@ impl Objects {
             return failure(409, "the object has been modified");
         }
         self.change(plural, name, |resource| resource["status"] = body["status"].clone());
+        if let Some(hook) = self.after_write.take() {
+            hook(self);
+        }
         if self.lost_answers > 0 {
             self.lost_answers -= 1;
             return failure(504, "lost");
@@ -170,12 +176,16 @@ impl Objects {
         self.get(plural, name)
     }
 
-    /// As with a finalizer: the resource stays, marked as deleted.
+    /// With a finalizer the resource stays, marked as deleted; without one it is gone.
     fn delete(&mut self, plural: &str, name: &str, options: &Value) -> (StatusCode, Value) {
         let (status, current) = self.get(plural, name);
         if status == StatusCode::OK {
             assert_eq!(options["preconditions"]["uid"], current["metadata"]["uid"]);
             assert_eq!(options["propagationPolicy"], "Background");
+            if current["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
+                self.resources.remove(&(plural.into(), name.into()));
+                return (status, current);
+            }
             self.change(plural, name, |r| r["metadata"]["deletionTimestamp"] = json!("2030-01-01T00:00:00Z"));
         }
         self.get(plural, name)

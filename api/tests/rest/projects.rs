@@ -41,6 +41,45 @@ async fn a_project_is_created_described_listed_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_is_deleted_before_the_operator_has_seen_it_stays_for_the_operator_to_purge() {
+    let service = Service::new();
+    let (project, run, path) = service.project_with_run("groups", "").await;
+    let uploaded = service.upload(&project.id, &project.update[0], crate::service::clks(2, 128)).await;
+    assert_eq!(uploaded.status, 201);
+    let project_path = format!("/projects/{}", project.id);
+    for path in [path.trim_end_matches('/'), &project_path] {
+        assert_eq!(service.call("DELETE", path, Some(&project.result), Value::Null).await.status, 204);
+        service.call("DELETE", path, Some(&project.result), Value::Null).await.problem(403);
+    }
+    for (plural, name) in [("linkageruns", &run), ("linkageprojects", &project.id)] {
+        service.kubernetes.change(plural, name, |resource| {
+            assert!(resource["metadata"]["deletionTimestamp"].is_string(), "{resource}");
+            assert_eq!(resource["metadata"]["finalizers"], json!([crds::FINALIZER]));
+        });
+    }
+    let folder = service.folder(&project.id);
+    assert!(service.objects().iter().all(|object| object.contains(&folder)), "{:?}", service.objects());
+    assert_eq!(service.objects().len(), 1);
+}
+
+#[tokio::test]
+async fn a_project_of_somebody_elses_making_is_deleted_as_kubernetes_does_it() {
+    let service = Service::new();
+    service.kubernetes.objects().create(
+        "linkageprojects",
+        json!({
+            "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageProject", "metadata": {"name": "patients"},
+            "spec": {"resultType": "Groups", "parties": [{"name": "clinic"}, {"name": "lab"}]}
+        }),
+    );
+    let token = service.token("patients", crds::tokens::Role::Result);
+    let deleted = async || service.call("DELETE", "/projects/patients", Some(&token), Value::Null).await;
+    assert_eq!(deleted().await.status, 204);
+    deleted().await.problem(403);
+    assert!(service.kubernetes.objects().resources.is_empty());
+}
+
+#[tokio::test]
 async fn creating_a_project_ignores_the_authorization_header() {
     let service = Service::new();
     let body = json!({"schema": {}, "result_type": "groups"});

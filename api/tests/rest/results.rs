@@ -80,6 +80,34 @@ async fn each_party_gets_its_own_permutation_and_the_analyst_the_mask() {
 }
 
 #[tokio::test]
+async fn a_party_keeps_its_permutation_when_the_parties_are_reordered() {
+    let service = Service::new();
+    let (project, run, path) = service.project_with_run("permutations", "result").await;
+    let receipts = ["party-1", "party-2"].map(|party| service.token(&project.id, Role::Receipt(party)));
+    let objects = ["permutation-0", "permutation-1"].map(|name| (name, json!({"permutation": [name]})));
+    complete(&service, &run, &objects);
+    service.kubernetes.change("linkageruns", &run, |run| {
+        let inputs = json!([{"party": "party-1"}, {"party": "party-2"}]);
+        run["status"]["pinned"] = json!({"digest": "d", "plan": {"inputs": inputs}});
+    });
+    let opened = async |receipt: &str| service.get(&path, receipt).await.body;
+    for _ in 0..2 {
+        for (receipt, (_, content)) in receipts.iter().zip(&objects) {
+            assert_eq!(opened(receipt).await, *content);
+        }
+        service.kubernetes.change("linkageprojects", &project.id, |project| {
+            project["spec"]["parties"].as_array_mut().unwrap().reverse();
+        });
+    }
+    service.kubernetes.change("linkageruns", &run, |run| {
+        run["status"]["pinned"]["plan"]["inputs"] = json!([{"party": "party-2"}, {"party": "another"}]);
+    });
+    let told = service.get(&path, &receipts[0]).await.problem(403);
+    assert!(told.contains("no data of this party"), "{told}");
+    assert_eq!(opened(&receipts[1]).await, objects[0].1);
+}
+
+#[tokio::test]
 async fn a_result_that_is_gone_is_an_internal_error() {
     let service = Service::new();
     let (project, run, path) = service.project_with_run("groups", "result").await;

@@ -12,6 +12,7 @@ use api::throttle::Rates;
 use api::{App, Limits};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use crds::folders::Installation;
 use crds::tokens::{MasterKey, Role};
 use scorer::store::Store;
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ impl Service {
         let mut app = App::new(
             Cluster::new(kubernetes.client(), NAMESPACE),
             Store::in_directory(store.path()).unwrap(),
-            Judge::new(MasterKey::new(&[7; 32]).unwrap()),
+            Judge::new(master_key()),
             Limits {
                 min_encoding_bytes: 8,
                 max_encoding_bytes: 1024,
@@ -166,6 +167,12 @@ impl Service {
         self.app.judge.token(&project, role)
     }
 
+    /// The project's folder in the store, as the operator would purge it.
+    pub fn folder(&self, project: &str) -> String {
+        let project = self.kubernetes.project(project);
+        Installation::of(&master_key()).project(project["metadata"]["uid"].as_str().unwrap())
+    }
+
     pub fn party(&self, project: &str, party: usize) -> Value {
         self.kubernetes.project(project)["status"]["parties"][party].clone()
     }
@@ -176,6 +183,10 @@ impl Service {
         collect_files(self.store.path(), &mut found);
         found
     }
+}
+
+fn master_key() -> MasterKey {
+    MasterKey::new(&[7; 32]).unwrap()
 }
 
 fn collect_files(directory: &Path, found: &mut Vec<String>) {

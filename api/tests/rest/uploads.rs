@@ -4,10 +4,11 @@ use async_compression::tokio::bufread::GzipEncoder;
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
+use crate::kubernetes::Objects;
 use crate::service::{Service, clks};
 
 #[tokio::test]
@@ -27,8 +28,8 @@ async fn both_forms_of_upload_count() {
     let stored = service.store.path().join(second["encodings"].as_str().unwrap());
     assert_eq!(std::fs::read(stored).unwrap(), [5; 256]);
     let key = first["encodings"].as_str().unwrap();
-    let uid = service.kubernetes.project(&project.id)["metadata"]["uid"].as_str().unwrap().to_owned();
-    assert!(key.starts_with(&format!("projects/{uid}/parties/0/")) && key.ends_with("/encodings"), "{key}");
+    let folder = service.folder(&project.id);
+    assert!(key.starts_with(&format!("{folder}parties/0/")) && key.ends_with("/encodings"), "{key}");
     let described = service.get(&format!("/projects/{}", project.id), &project.result).await;
     assert_eq!(described.body["parties_contributed"], 2);
 }
@@ -213,6 +214,50 @@ async fn a_project_deleted_meanwhile_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_project_that_is_gone_before_an_upload_is_claimed_leaves_nothing() {
+    for answer_is_lost in [false, true] {
+        let service = Service::new();
+        let project = service.create_of_type("groups").await;
+        let key = ("linkageprojects".to_owned(), project.id.clone());
+        let goes = move |objects: &mut Objects| drop(objects.resources.remove(&key));
+        if answer_is_lost {
+            let mut objects = service.kubernetes.objects();
+            objects.lost_answers = 1;
+            objects.after_write = Some(Box::new(goes));
+        } else {
+            service.kubernetes.objects().before_write = Some(Box::new(goes));
+        }
+        service.upload(&project.id, &project.update[0], clks(3, 128)).await.problem(403);
+        assert_eq!(service.objects(), [""; 0], "{answer_is_lost}");
+    }
+}
+
+#[tokio::test]
+async fn a_project_that_is_purged_during_an_upload_is_told_as_gone() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let (kubernetes, store) = (service.kubernetes.clone(), service.store.path().to_owned());
+    let body = |purged: bool| {
+        let key = ("linkageprojects".to_owned(), project.id.clone());
+        let (kubernetes, store) = (kubernetes.clone(), store.clone());
+        let (head, tail) = (clks(3, 128), String::from(" "));
+        let purge = stream::once(async move {
+            // what is written and not complete goes as well
+            std::fs::remove_dir_all(store).unwrap();
+            if purged {
+                kubernetes.objects().resources.remove(&key);
+            }
+            Ok::<_, std::io::Error>(tail)
+        });
+        Body::from_stream(stream::once(async move { Ok(head) }).chain(purge))
+    };
+    service.upload(&project.id, &project.update[0], body(false)).await.problem(500);
+    std::fs::create_dir_all(service.store.path()).unwrap();
+    scorer::store::Store::in_directory(service.store.path()).unwrap();
+    service.upload(&project.id, &project.update[0], body(true)).await.problem(403);
+}
+
+#[tokio::test]
 async fn an_upload_that_breaks_off_leaves_nothing() {
     let service = Service::new();
     let project = service.create_of_type("groups").await;
@@ -242,6 +287,21 @@ async fn an_upload_that_is_too_large_is_413_announced_or_not() {
     service.send(request().body(Body::from_stream(chunks)).unwrap()).await.problem(413);
     let announced = request().header("content-length", "9999999").body(Body::from("{")).unwrap();
     service.send(announced).await.problem(413);
+    assert_eq!(service.objects(), [""; 0]);
+}
+
+#[tokio::test]
+async fn while_the_store_is_full_no_body_is_read() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    service.app.fullness.note::<()>(&Err(api::error::Error::StoreFull));
+    let unread = || Body::from_stream(stream::pending::<std::io::Result<Bytes>>());
+    let refused = service.upload(&project.id, &project.update[0], unread()).await;
+    assert!(refused.problem(507).contains("no space left"));
+    assert!(refused.headers.contains_key("retry-after"));
+    service.upload_binary(&project.id, &project.update[0], ["9", "8"], unread()).await.problem(507);
+    // who may not upload does not learn of it
+    service.upload(&project.id, "wrong", clks(2, 128)).await.problem(403);
     assert_eq!(service.objects(), [""; 0]);
 }
 
@@ -312,8 +372,8 @@ async fn without_temporary_credentials_nothing_is_taken_from_the_store() {
     let detail = service.get(&path, &project.update[0]).await.problem(500);
     assert!(detail.contains("switched off"), "{detail}");
     service.get(&path, &project.result).await.problem(403);
-    let uid = service.kubernetes.project(&project.id)["metadata"]["uid"].as_str().unwrap().to_owned();
-    let file = json!({"file": {"bucket": "linkage", "path": format!("projects/{uid}/uploads/1/0/a.json")}});
+    let path = format!("{}uploads/1/0/a.json", service.folder(&project.id));
+    let file = json!({"file": {"bucket": "linkage", "path": path}});
     let announced = json!({"encodings": file}).to_string();
     service.upload(&project.id, &project.update[0], announced).await.problem(500);
     let malformed = json!({"encodings": {"file": "a.json"}}).to_string();

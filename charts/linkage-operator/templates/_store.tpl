@@ -85,7 +85,7 @@ uploader:
   - {Effect: Allow, Action: ["s3:ListBucket", "s3:ListBucketMultipartUploads"], Resource: [bucket]}
   - {Effect: Allow, Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: ["*"]}
   - {Effect: Deny, Action: ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: [projects/*, runs/*]}
-  - {Effect: Deny, Action: ["s3:GetObject"], Resource: [projects/*, runs/*/pairs/*, runs/*/seed]}
+  - {Effect: Deny, Action: ["s3:GetObject"], Resource: [projects/*, runs/*/pairs/*, runs/*/seed-*]}
 {{- end }}
 
 {{/* What temporary credentials of the bundled store may do at most; the REST service narrows each to less. */}}

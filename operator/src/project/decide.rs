@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use crds::conditions::{READY, ReadyReason, Verdict, set};
+use crds::conditions::{PartyReason, READY, ReadyReason, Verdict, set};
 use crds::contribution::{self, Outcome, PartyData, Refusal};
-use crds::{LinkageProjectSpec, LinkageProjectStatus, Party, PartyState, PartyStatus};
-use k8s_openapi::jiff::SignedDuration;
+use crds::{LinkageProject, LinkageProjectSpec, LinkageProjectStatus, Party, PartyState, PartyStatus};
+use k8s_openapi::jiff::Timestamp;
+use scorer::summary::Failure;
 
 use super::key;
 use super::view::{IngestState, ProjectView, SourceState};
+use crate::error::{Trouble, TroubleKind};
+use crate::times;
 
 /// How often the store is asked for source objects that are not there yet, or could not be used.
 const POLL: Duration = Duration::from_secs(10);
+/// How soon to look again after a Job was deleted, to make it anew.
+const SOON: Duration = Duration::from_secs(1);
 /// How often anything else is looked at again, should an event have been missed.
 const RESYNC: Duration = Duration::from_secs(300);
 
@@ -20,6 +25,8 @@ const RESYNC: Duration = Duration::from_secs(300);
 pub struct Decision {
     /// Parties whose source objects are to be read, with the version of the objects.
     pub ingest: Vec<(String, String)>,
+    /// Parties whose ingest Job is made anew, with the version of the objects: the old one is to be deleted.
+    pub restart: Vec<(String, String)>,
     /// Parties whose ingested data is not theirs to contribute: it is to be deleted.
     pub discard: Vec<String>,
     /// Whether the project's time is over.
@@ -31,12 +38,15 @@ pub struct Decision {
 }
 
 /// Decides what to do next for a project that is not being deleted.
-pub fn decide(view: &ProjectView, tokens_secret: Option<String>) -> Decision {
+pub fn decide(view: &ProjectView) -> Decision {
     let spec = &view.project.spec;
     let mut status = view.project.status.clone().unwrap_or_default();
     contribution::list_all_parties(spec, &mut status);
-    status.tokens_secret = tokens_secret;
-    let (mut ingest, mut discard) = (Vec::new(), Vec::new());
+    if view.tokens_secret.is_some() {
+        status.tokens_secret.clone_from(&view.tokens_secret);
+    }
+    let (mut ingest, mut restart, mut discard) = (Vec::new(), Vec::new(), Vec::new());
+    let mut soonest = RESYNC;
     for party in &spec.parties {
         match next_step(view, party, &status) {
             Step::Nothing => {}
@@ -44,6 +54,15 @@ pub fn decide(view: &ProjectView, tokens_secret: Option<String>) -> Decision {
             Step::Ingest(version) => {
                 begin(&mut status, &party.name, &version);
                 ingest.push((party.name.clone(), version));
+            }
+            Step::Wait(failure, pause) => {
+                soonest = soonest.min(pause);
+                note_trouble(&mut status, &party.name, &failure, pause);
+            }
+            Step::Restart(failure, version) => {
+                soonest = SOON;
+                note_trouble(&mut status, &party.name, &failure, Duration::ZERO);
+                restart.push((party.name.clone(), version));
             }
             Step::Claim(data) => {
                 if contribution::claim(spec, &mut status, &party.name, &data, view.now) != Outcome::Accepted {
@@ -59,20 +78,23 @@ pub fn decide(view: &ProjectView, tokens_secret: Option<String>) -> Decision {
     let left = retention_left(view);
     let waits =
         !contribution::is_complete(spec, &status) && spec.parties.iter().any(|party| party.source.is_some());
-    let look_again = if waits || view.store_error.is_some() { POLL } else { RESYNC };
+    let look_again = if waits || view.trouble.is_some() { POLL } else { RESYNC }.min(soonest.max(SOON));
     Decision {
         ingest,
+        restart,
         discard,
         delete: left == Some(Duration::ZERO),
         status,
-        look_again: left.map_or(look_again, |left| look_again.min(left)),
+        look_again: left.map_or(look_again, |left| look_again.min(left.max(SOON))),
     }
 }
 
 enum Step {
     Nothing,
-    Note(&'static str, String),
+    Note(PartyReason, String),
     Ingest(String),
+    Wait(Failure, Duration),
+    Restart(Failure, String),
     Claim(PartyData),
     Refuse(Refusal),
 }
@@ -92,7 +114,15 @@ fn next_step(view: &ProjectView, party: &Party, status: &LinkageProjectStatus) -
                 "the source object {key} is not in the store; put it there, and it is read within {} s",
                 POLL.as_secs()
             );
-            return Step::Note("SourceNotFound", message);
+            return Step::Note(PartyReason::SourceNotFound, message);
+        }
+        Some(SourceState::NotAllowed(key, allowed)) => {
+            let message = format!(
+                "the source object {key} lies outside of what this project may name ({allowed}); put it there \
+                 and create the project anew with that key, or let the administrator allow its place (the chart's \
+                 jobs.sourcePrefixes)"
+            );
+            return Step::Note(PartyReason::SourceNotAllowed, message);
         }
         Some(SourceState::Present(version)) => version,
     };
@@ -100,27 +130,51 @@ fn next_step(view: &ProjectView, party: &Party, status: &LinkageProjectStatus) -
     match view.ingests.get(&party.name) {
         _ if was_judged => Step::Nothing,
         None => Step::Ingest(version.clone()),
-        Some(IngestState::Active) => Step::Nothing,
+        Some(IngestState::Active(None)) => Step::Nothing,
+        Some(IngestState::Active(Some(why))) => {
+            Step::Note(PartyReason::WaitingForPod, format!("the pod that reads the source waits: {why}"))
+        }
         Some(IngestState::Done(data)) => Step::Claim(PartyData {
             records: data.records,
             encoding_bytes: data.encoding_bytes,
             encodings: data.encodings.clone(),
             blocks: data.blocks.clone(),
             blake3: data.blake3.clone(),
+            records_without_block: data.records_without_block,
         }),
+        Some(IngestState::Trouble(failure, Duration::ZERO)) => {
+            Step::Restart(failure.clone(), version.clone())
+        }
+        Some(IngestState::Trouble(failure, pause)) => Step::Wait(failure.clone(), *pause),
         Some(IngestState::Failed(failure)) => Step::Refuse(Refusal {
-            reason: format!("{:?}", failure.reason),
-            message: format!("{}; put a corrected object in its place, or upload over REST", failure.message),
+            reason: failure.reason.to_string(),
+            message: format!(
+                "{}; put a corrected object in its place, and it is read within {} s, or upload over REST",
+                failure.message,
+                POLL.as_secs()
+            ),
         }),
     }
 }
 
 /// Records what a party waits for. What was said of data that was refused stays.
-fn note(status: &mut LinkageProjectStatus, party: &str, reason: &str, message: String) {
+fn note(status: &mut LinkageProjectStatus, party: &str, reason: PartyReason, message: String) {
     if let Some(entry) = entry(status, party).filter(|entry| entry.state != PartyState::Rejected) {
-        entry.state = PartyState::Waiting;
-        entry.reason = Some(reason.into());
+        if entry.state != PartyState::Ingesting {
+            entry.state = PartyState::Waiting;
+        }
+        entry.reason = Some(reason.to_string());
         entry.message = Some(message);
+    }
+}
+
+/// Records why a party's source could not be read, which is not the fault of what it holds.
+fn note_trouble(status: &mut LinkageProjectStatus, party: &str, failure: &Failure, pause: Duration) {
+    if let Some(entry) = entry(status, party) {
+        entry.state = PartyState::Ingesting;
+        entry.reason = Some(failure.reason.to_string());
+        let when = if pause.is_zero() { "now" } else { "soon" };
+        entry.message = Some(format!("{}; the source is read again {when}", failure.message));
     }
 }
 
@@ -147,25 +201,37 @@ fn verdict(view: &ProjectView, spec: &LinkageProjectSpec, status: &LinkageProjec
         (
             true,
             ReadyReason::AllPartiesContributed,
-            format!("all parties have contributed, {records} records in all"),
+            format!("all parties have contributed, {records} records in all{}", without_block(status)),
         )
-    } else if let Some(party) = status.parties.iter().find(|party| party.state == PartyState::Rejected) {
-        let why = party.message.as_deref().unwrap_or("its data cannot be used");
-        (false, ReadyReason::PartyRejected, format!("party {}: {why}", party.name))
-    } else if let Some(why) = &view.store_error {
-        let message = format!("the object store cannot be read ({why}); the operator keeps trying");
-        (false, ReadyReason::StoreUnavailable, message)
+    } else if let Some((party, why)) = contribution::rejected(status) {
+        (false, ReadyReason::PartyRejected, format!("party {party}: {why}"))
+    } else if let Some(trouble) = &view.trouble {
+        (false, trouble.kind.of_project(), trouble.message.clone())
     } else {
         (false, ReadyReason::WaitingForParties, format!("waiting for {}", waiting_for(status)))
     };
+    let message = match &view.trouble {
+        Some(trouble) if trouble.message != message => format!("{message}; {}", trouble.message),
+        _ => message,
+    };
     Verdict { type_: READY, status: is_ready, reason: reason.to_string(), message }
+}
+
+/// Which parties have records that are in no block, for the message; empty where none has.
+fn without_block(status: &LinkageProjectStatus) -> String {
+    let counts = status.parties.iter().filter_map(|party| Some((&party.name, party.records_without_block?)));
+    let told = counts.filter(|(_, count)| *count > 0);
+    told.map(|(party, count)| {
+        format!("; {count} records of party {party} are in no block, and are compared with none")
+    })
+    .collect()
 }
 
 fn waiting_for(status: &LinkageProjectStatus) -> String {
     let open = status.parties.iter().filter(|party| party.state != PartyState::Contributed);
     let parties: Vec<String> = open
         .map(|party| match (&party.state, &party.message) {
-            (PartyState::Ingesting, _) => format!("{} (its source is being read)", party.name),
+            (PartyState::Ingesting, None) => format!("{} (its source is being read)", party.name),
             (_, Some(message)) => format!("{} ({message})", party.name),
             (_, None) => party.name.clone(),
         })
@@ -177,8 +243,34 @@ fn waiting_for(status: &LinkageProjectStatus) -> String {
 fn retention_left(view: &ProjectView) -> Option<Duration> {
     let seconds = view.project.spec.retention.as_ref()?.seconds_after_creation;
     let created = view.project.metadata.creation_timestamp.as_ref()?;
-    let left = SignedDuration::from_secs(seconds) - view.now.duration_since(created.0);
-    Some(Duration::try_from(left).unwrap_or(Duration::ZERO))
+    Some(times::left(created.0, seconds, view.now))
+}
+
+/// The status of a project that a step could not be finished for.
+pub fn troubled(project: &LinkageProject, trouble: &Trouble, now: Timestamp) -> Option<LinkageProjectStatus> {
+    let mut status = project.status.clone().unwrap_or_default();
+    contribution::list_all_parties(&project.spec, &mut status);
+    let (kind, message) = (trouble.kind, trouble.message.clone());
+    let ready = status.conditions.iter().find(|condition| condition.type_ == READY);
+    let is_unavailable = kind == TroubleKind::KubernetesUnavailable;
+    if is_unavailable && ready.is_some_and(|ready| ready.reason == kind.of_project().as_str()) {
+        return None; // every attempt says it a little differently
+    }
+    if ready.is_some_and(|ready| ready.status == "True") {
+        return None; // what has been contributed can be linked all the same
+    }
+    let verdict = Verdict { type_: READY, status: false, reason: kind.of_project().to_string(), message };
+    status.observed_generation = project.metadata.generation;
+    set(&mut status.conditions, verdict, project.metadata.generation, now);
+    Some(status)
+}
+
+/// The status of a project that is being deleted, and of what that waits for.
+pub fn deleting(project: &LinkageProject, message: String, now: Timestamp) -> LinkageProjectStatus {
+    let mut status = project.status.clone().unwrap_or_default();
+    let verdict = Verdict { type_: READY, status: false, reason: ReadyReason::Deleting.to_string(), message };
+    set(&mut status.conditions, verdict, project.metadata.generation, now);
+    status
 }
 
 #[cfg(test)]

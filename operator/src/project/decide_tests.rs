@@ -16,13 +16,14 @@ fn view(status: serde_json::Value) -> ProjectView {
         project,
         sources: [("a".to_owned(), SourceState::Present("v1".into()))].into(),
         ingests: [].into(),
-        store_error: None,
+        tokens_secret: Some("p-tokens".into()),
+        trouble: None,
         now: Timestamp::from_second(1000).unwrap(),
     }
 }
 
 fn decided(view: &ProjectView) -> Decision {
-    decide(view, Some("p-tokens".into()))
+    decide(view)
 }
 
 fn ingested(view: ProjectView, state: IngestState) -> ProjectView {
@@ -36,6 +37,7 @@ fn data(encoding_bytes: u32) -> IngestState {
         records: 10,
         encoding_bytes,
         blake3: "00".into(),
+        records_without_block: None,
     })
 }
 
@@ -69,7 +71,7 @@ fn a_source_that_is_there_is_read_once() {
     let first = decided(&view(json!({})));
     assert_eq!(first.ingest, [("a".to_owned(), "v1".to_owned())]);
     assert_eq!(first.status.parties[0].state, PartyState::Ingesting);
-    let mut reading = ingested(view(json!({})), IngestState::Active);
+    let mut reading = ingested(view(json!({})), IngestState::Active(None));
     reading.project.status = Some(first.status);
     assert!(decided(&reading).ingest.is_empty());
 }
@@ -93,6 +95,18 @@ fn what_was_ingested_becomes_the_contribution() {
     assert_eq!(ready_reason(&decision), "AllPartiesContributed");
     assert_eq!(decision.status.records, Some(15));
     assert!(decision.discard.is_empty());
+}
+
+#[test]
+fn records_that_are_in_no_block_are_told() {
+    let party = |name, without: i64| json!({"name": name, "state": "Contributed", "records": 5, "encodingBytes": 128, "recordsWithoutBlock": without});
+    let decision = decided(&view(json!({"parties": [party("a", 2), party("b", 0)]})));
+    let message = &decision.status.conditions[0].message;
+    assert!(
+        message
+            .ends_with("10 records in all; 2 records of party a are in no block, and are compared with none"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -137,13 +151,83 @@ fn a_contribution_is_not_touched() {
     assert_eq!(decision.status.parties[0].encodings.as_deref(), Some("k"));
 }
 
+fn trouble(kind: TroubleKind) -> Trouble {
+    Trouble { kind, message: "connection refused".into() }
+}
+
 #[test]
 fn a_store_that_is_away_is_waited_for() {
-    let away =
-        ProjectView { store_error: Some("connection refused".into()), sources: [].into(), ..view(json!({})) };
+    let away = ProjectView {
+        trouble: Some(trouble(TroubleKind::StoreUnavailable)),
+        sources: [].into(),
+        ..view(json!({}))
+    };
     let decision = decided(&away);
     assert_eq!(ready_reason(&decision), "StoreUnavailable");
     assert!(decision.look_again <= Duration::from_secs(10));
+}
+
+#[test]
+fn trouble_is_told_beside_a_reason_that_counts_more() {
+    let failure = Failure { reason: FailureReason::InvalidBase64, message: "record 7".into() };
+    let mut rejected = ingested(view(json!({})), IngestState::Failed(failure));
+    rejected.trouble = Some(trouble(TroubleKind::NameTaken));
+    let condition = decided(&rejected).status.conditions[0].clone();
+    assert_eq!(condition.reason, "PartyRejected");
+    assert!(
+        condition.message.contains("record 7") && condition.message.contains("refused"),
+        "{}",
+        condition.message
+    );
+}
+
+#[test]
+fn a_source_that_could_not_be_read_is_read_again_and_says_why() {
+    let failure = || Failure { reason: FailureReason::StoreUnavailable, message: "store away".into() };
+    let waiting = |pause| {
+        let status = json!({"parties": [{"name": "a", "state": "Ingesting", "sourceVersion": "v1"}]});
+        decided(&ingested(view(status), IngestState::Trouble(failure(), Duration::from_secs(pause))))
+    };
+    let later = waiting(40);
+    assert!(later.restart.is_empty() && later.look_again <= Duration::from_secs(40));
+    let party = &later.status.parties[0];
+    assert_eq!((party.state, party.reason.as_deref()), (PartyState::Ingesting, Some("StoreUnavailable")));
+    assert!(party.message.as_deref().unwrap().contains("read again"));
+    assert!(later.status.conditions[0].message.contains("store away"));
+    let now = waiting(0);
+    assert_eq!(now.restart, [("a".to_owned(), "v1".to_owned())]);
+    assert!(now.look_again <= Duration::from_secs(1));
+}
+
+#[test]
+fn a_source_of_another_tenant_is_refused_with_what_is_allowed() {
+    let elsewhere = SourceState::NotAllowed("sources/hotel/a.json".into(), "sources/hospital/".into());
+    let decision = decided(&ProjectView { sources: [("a".to_owned(), elsewhere)].into(), ..view(json!({})) });
+    assert!(decision.ingest.is_empty());
+    let party = &decision.status.parties[0];
+    assert_eq!(party.reason.as_deref(), Some("SourceNotAllowed"));
+    assert!(party.message.as_deref().unwrap().contains("sources/hospital/"));
+}
+
+#[test]
+fn a_pod_that_reads_a_source_and_waits_says_why() {
+    let status = json!({"parties": [{"name": "a", "state": "Ingesting", "sourceVersion": "v1"}]});
+    let waiting = IngestState::Active(Some("the image cannot be pulled".into()));
+    let decision = decided(&ingested(view(status), waiting));
+    assert_eq!(decision.status.parties[0].state, PartyState::Ingesting);
+    assert!(decision.status.conditions[0].message.contains("the image cannot be pulled"));
+}
+
+#[test]
+fn trouble_of_a_step_is_told_unless_all_have_contributed() {
+    let project = |status| view(status).project;
+    let trouble = trouble(TroubleKind::KubernetesRefused);
+    let status = troubled(&project(json!({})), &trouble, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(status.conditions[0].reason, "KubernetesRefused");
+    assert_eq!(status.parties.len(), 2);
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "AllPartiesContributed",
+        "message": "", "lastTransitionTime": "2030-01-01T00:00:00Z"}]});
+    assert_eq!(troubled(&project(ready), &trouble, Timestamp::UNIX_EPOCH), None);
 }
 
 #[test]
@@ -154,4 +238,8 @@ fn a_project_is_deleted_when_its_time_is_over() {
     assert!(decided(&view).look_again <= Duration::from_secs(10));
     view.now = Timestamp::from_second(1010).unwrap();
     assert!(decided(&view).delete);
+    view.project.spec.retention = Some(crds::Retention { seconds_after_creation: i64::MAX });
+    assert!(!decided(&view).delete);
+    view.now = Timestamp::MIN;
+    assert!(!decided(&view).delete);
 }

@@ -1,20 +1,26 @@
 //! The Jobs that read parties' source objects: one for each version of the objects.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crds::{LinkageProject, Scheduling, Source, labels};
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
+use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
-use scorer::plan::{FORMAT_VERSION, IngestPlan, Limits};
+use scorer::plan::{FORMAT_VERSION, IngestPlan};
 use scorer::store::StoreError;
-use scorer::summary::{Failure, FailureReason};
+use scorer::summary::{Contribution, Failure, FailureReason};
 use sha2::{Digest, Sha256};
 
 use super::view::{IngestState, SourceState};
-use crate::context::{Context, Error};
-use crate::jobs::{JobOrder, Task};
-use crate::pods::{self, JobState, PodFailure, PodPhase};
+use crate::caches::{is_owned, named};
+use crate::context::Context;
+use crate::error::Error;
+use crate::jobs::{self, JobOrder, JobState, Task};
+use crate::pods::{self, PodFailure, PodPhase, PodView};
+use crate::{lost_pods, times};
 
 /// Characters of the part of a Job's name that tells the version of the objects.
 const VERSION_DIGITS: usize = 7;
@@ -23,9 +29,17 @@ const VERSION_DIGITS: usize = 7;
 ///
 /// # Errors
 /// Fails when the store does not answer.
-pub async fn source_state(source: &Source, context: &Context) -> Result<SourceState, StoreError> {
+pub async fn source_state(
+    project: &LinkageProject,
+    source: &Source,
+    context: &Context,
+) -> Result<SourceState, StoreError> {
     let mut version = Sha256::new();
+    let allowed = context.jobs.source_prefixes(&context.namespace, &project.name_any());
     for key in [Some(&source.encodings), source.blocks.as_ref()].into_iter().flatten() {
+        if !allowed.iter().any(|prefix| key.starts_with(prefix.as_str())) {
+            return Ok(SourceState::NotAllowed(key.clone(), allowed.join(", ")));
+        }
         // listing, where asking for the object would do, because the operator may not read encodings. Keys come in
         // order, so this one is the first that begins with it
         let listed = context.store.list(key).next().await.transpose()?;
@@ -38,8 +52,8 @@ pub async fn source_state(source: &Source, context: &Context) -> Result<SourceSt
 }
 
 /// Prefix of the stored form of one version of a party's source objects.
-pub fn prefix(project: &LinkageProject, party: &str, version: &str) -> String {
-    format!("{}parties/{}/source-{version}/", super::prefix(project), dataset(project, party))
+pub fn prefix(project: &LinkageProject, party: &str, version: &str, context: &Context) -> String {
+    format!("{}parties/{}/source-{version}/", super::folder(project, context), dataset(project, party))
 }
 
 /// What the Job for one version of a party's source objects is made of.
@@ -50,7 +64,7 @@ pub fn job(
     project: &LinkageProject,
     party: &str,
     version: &str,
-    limits: Limits,
+    context: &Context,
 ) -> Result<JobOrder, serde_json::Error> {
     let source =
         project.spec.parties.iter().find(|known| known.name == party).and_then(|known| known.source.clone());
@@ -65,17 +79,18 @@ pub fn job(
             encoding_bytes: bits.and_then(|bits| u32::try_from(bits / 8).ok()),
         },
         blocking: project.spec.blocking == crds::Blocking::ByBlockId,
-        output: prefix(project, party, version),
-        limits,
+        output: prefix(project, party, version, context),
+        limits: context.jobs.limits,
     };
     Ok(JobOrder {
         name: job_name(project, party, version),
         task: Task::Ingest,
         plan: serde_json::to_string(&plan)?,
+        work: None,
         completions: 1,
         labels: [(labels::PROJECT.into(), project.name_any())].into(),
         owner: project.controller_owner_ref(&()).unwrap_or_default(),
-        resources: None,
+        resources: context.jobs.resources.clone(),
         scheduling: Scheduling::default(),
     })
 }
@@ -90,43 +105,122 @@ pub async fn state(
     version: &str,
     context: &Context,
 ) -> Result<Option<IngestState>, Error> {
-    let uid = project.uid();
+    let uid = project.uid().unwrap_or_default();
     let name = job_name(project, party, version);
-    let job = context.api::<Job>().get_opt(&name).await?;
-    let Some(job) =
-        job.filter(|job| job.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref()))
+    let Some(job) = named(&context.caches.jobs, &context.namespace, &name)
+        .filter(|job| is_owned(&**job, &uid) && job.metadata.deletion_timestamp.is_none())
     else {
-        return Ok(None);
+        // its Job may have ended and been removed long ago
+        return Ok(contribution(project, party, version, context).await?.map(IngestState::Done));
     };
-    Ok(Some(match pods::job_state(&job) {
-        JobState::Active => IngestState::Active,
-        JobState::Failed(why) => IngestState::Failed(failure(&job, why, context).await?),
-        JobState::Complete => {
-            const MAX_BYTES: u64 = 1 << 16;
-            let key = format!("{}contribution.json", prefix(project, party, version));
-            IngestState::Done(serde_json::from_slice(&context.store.read_small(&key, MAX_BYTES).await?)?)
-        }
+    let now = Timestamp::now();
+    let pods = pods_of(&job, context);
+    lost_pods::replace(context, &pods).await?;
+    let views: Vec<PodView> = pods.iter().map(|pod| pods::view(pod, now)).collect();
+    Ok(Some(match jobs::state(&job) {
+        JobState::Active | JobState::Queued => IngestState::Active(waits_for(&views)),
+        JobState::Failed(why) => judge(failure(&views, why), &job, context, now),
+        JobState::Complete => match contribution(project, party, version, context).await? {
+            Some(contribution) => IngestState::Done(contribution),
+            None => judge(vanished(), &job, context, now),
+        },
     }))
 }
 
+/// What the Job has written last.
+async fn contribution(
+    project: &LinkageProject,
+    party: &str,
+    version: &str,
+    context: &Context,
+) -> Result<Option<Contribution>, Error> {
+    const MAX_BYTES: u64 = 1 << 16;
+    let key = format!("{}contribution.json", prefix(project, party, version, context));
+    match context.store.read_small(&key, MAX_BYTES).await {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn pods_of(job: &Job, context: &Context) -> Vec<Arc<Pod>> {
+    let uid = job.uid().unwrap_or_default();
+    let mut pods = context.caches.pods.state_filter(|pod| {
+        pod.labels().get("batch.kubernetes.io/controller-uid").is_some_and(|of| *of == uid)
+    });
+    pods.sort_by_cached_key(|pod| pod.creation_timestamp());
+    pods
+}
+
+fn waits_for(pods: &[PodView]) -> Option<String> {
+    let lost = pods.iter().find_map(|pod| pod.lost_on.as_ref());
+    if let Some(node) = lost {
+        return Some(format!("its node {node} does not answer; it is replaced if that stays so"));
+    }
+    pods.iter().find_map(|pod| match &pod.phase {
+        PodPhase::Pending(why) => why.clone(),
+        _ => None,
+    })
+}
+
 /// What the Job's pods said, the last one's word counting.
-async fn failure(job: &Job, job_message: String, context: &Context) -> Result<Failure, Error> {
-    let selector = format!("batch.kubernetes.io/controller-uid={}", job.uid().unwrap_or_default());
-    let found = context.api::<Pod>().list(&ListParams::default().labels(&selector)).await?.items;
-    let said = pods::of_jobs(&found, &[job]).into_iter().rev().find_map(|(pod, _)| match pod.phase {
-        PodPhase::Failed(PodFailure::Told(failure)) => Some(failure),
+fn failure(pods: &[PodView], job_message: String) -> Failure {
+    let said = pods.iter().rev().find_map(|pod| match &pod.phase {
+        PodPhase::Failed(PodFailure::Told(failure)) => Some(failure.clone()),
         PodPhase::Failed(PodFailure::OutOfMemory) => Some(Failure {
             reason: FailureReason::OutOfMemory,
             message:
                 "reading the source used more memory than the pod's limit; raise the chart's jobs.resources"
                     .into(),
         }),
+        PodPhase::Failed(failure) => Some(Failure {
+            reason: FailureReason::Internal,
+            message: format!("reading the source failed: {failure}"),
+        }),
         _ => None,
     });
-    Ok(said.unwrap_or(Failure { reason: FailureReason::Internal, message: job_message }))
+    said.unwrap_or(Failure { reason: FailureReason::Internal, message: job_message })
 }
 
-fn job_name(project: &LinkageProject, party: &str, version: &str) -> String {
+fn vanished() -> Failure {
+    let message =
+        "the Job has read the source, but what it wrote is not in the store: somebody has deleted it";
+    Failure { reason: FailureReason::Internal, message: message.into() }
+}
+
+/// Whether the data is at fault, or when the Job is tried again: at once when it has other memory by now.
+fn judge(failure: Failure, job: &Job, context: &Context, now: Timestamp) -> IngestState {
+    const SOON: i64 = 60;
+    const LATER: i64 = 600;
+    let pause = match failure.reason {
+        FailureReason::OutOfMemory => LATER,
+        reason if reason.is_permanent() => return IngestState::Failed(failure),
+        _ => SOON,
+    };
+    let resources = job.spec.as_ref().and_then(|spec| {
+        spec.template
+            .spec
+            .as_ref()?
+            .containers
+            .iter()
+            .find(|container| container.name == jobs::CONTAINER)?
+            .resources
+            .as_ref()
+    });
+    if resources != Some(&context.jobs.resources) {
+        return IngestState::Trouble(failure, Duration::ZERO);
+    }
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let ended = conditions
+        .iter()
+        .filter_map(|condition| condition.last_transition_time.as_ref())
+        .max_by_key(|time| time.0);
+    let ended = ended.or(job.metadata.creation_timestamp.as_ref()).map_or(now, |time| time.0);
+    IngestState::Trouble(failure, times::left(ended, pause, now))
+}
+
+/// The name of the Job for one version of a party's source objects.
+pub fn job_name(project: &LinkageProject, party: &str, version: &str) -> String {
     let version = version.get(..VERSION_DIGITS).unwrap_or(version);
     format!("{}-in{}-{version}", project.name_any(), dataset(project, party))
 }

@@ -1,80 +1,88 @@
-//! Reconciles a `LinkageProject`: read what is there, decide, write once.
+//! Reconciles a `LinkageProject`: read what is there, decide, write.
 
 mod decide;
 mod ingest;
 pub mod key;
+mod remove;
 mod tokens;
 mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crds::conditions::READY;
-use crds::{FINALIZER, LinkageProject, LinkageProjectStatus, LinkageRun, PartyState, labels};
-use k8s_openapi::api::batch::v1::Job;
+use crds::conditions::{READY, ReadyReason};
+use crds::{FINALIZER, LinkageProject, LinkageProjectStatus, PartyState};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::runtime::controller::Action as Requeue;
 use kube::{Resource, ResourceExt};
 use tracing::info;
 
 use self::decide::{Decision, decide};
 use self::view::{ProjectView, SourceState};
-use crate::context::{Context, Error, unless_gone};
+use crate::context::{Context, unless_gone};
+use crate::error::Error;
+use crate::events::Notice;
+use crate::freshness;
 use crate::jobs;
 use crate::removal;
+use crate::watching::isolated;
 
-/// Brings one project a step further.
+pub use tokens::CheckedSecrets;
+
+/// Brings one project a step further. What keeps it from that is told on the project.
+///
+/// # Errors
+/// What went wrong, for the pause before the next attempt.
 pub async fn reconcile(project: Arc<LinkageProject>, context: Arc<Context>) -> Result<Requeue, Error> {
-    let name = project.name_any();
-    if project.metadata.deletion_timestamp.is_some() {
-        return remove(&project, &context).await;
+    let outcome = isolated(step(project.clone(), context.clone())).await;
+    match &outcome {
+        Ok(_) => context.retries.succeeded(&format!("LinkageProject {}", project.name_any())),
+        Err(error) => tell(&project, error, &context).await,
     }
-    // the cache may be behind what this operator itself has written
-    let Some(project) = context.api::<LinkageProject>().get_opt(&name).await? else {
-        return Ok(Requeue::await_change());
-    };
-    let project = removal::hold(&context, project, None).await?;
-    let tokens_secret = tokens::apply(&project, &context).await?;
+    outcome
+}
+
+async fn step(project: Arc<LinkageProject>, context: Arc<Context>) -> Result<Requeue, Error> {
+    if project.metadata.deletion_timestamp.is_some() {
+        if !project.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+            return Ok(Requeue::await_change());
+        }
+        return remove::step(&project, &context).await;
+    }
+    if context.freshness.is_behind(&*project) {
+        return Ok(Requeue::requeue(freshness::SOON));
+    }
+    let project = removal::hold(&context, Arc::unwrap_or_clone(project), None).await?;
     let view = read(project, &context).await?;
-    let decision = decide(&view, tokens_secret);
+    let decision = decide(&view);
     write(&view, decision, &context).await
 }
 
-/// The runs go first, then what the project itself has made.
-async fn remove(project: &LinkageProject, context: &Context) -> Result<Requeue, Error> {
-    if !project.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        return Ok(Requeue::await_change());
-    }
-    let uid = project.uid().unwrap_or_default();
-    let mut runs = context.api::<LinkageRun>().list(&ListParams::default()).await?.items;
-    runs.retain(|run| run.owner_references().iter().any(|owner| owner.uid == uid));
-    for run in &runs {
-        if run.metadata.deletion_timestamp.is_none() {
-            unless_gone(context.api::<LinkageRun>().delete(&run.name_any(), &DeleteParams::default()).await)?;
-        }
-    }
-    if !runs.is_empty() {
-        return Ok(Requeue::requeue(std::time::Duration::from_secs(1)));
-    }
-    let selector = format!("{}={}", labels::PROJECT, project.name_any());
-    removal::purge(context, project, &selector, &prefix(project)).await
-}
-
-/// Prefix of all objects of a project, but those of its runs. The uid is never used again, unlike the name.
-fn prefix(project: &LinkageProject) -> String {
-    format!("projects/{}/", project.uid().unwrap_or_default())
+/// The folder of all objects of a project, but those of its runs.
+fn folder(project: &LinkageProject, context: &Context) -> String {
+    context.installation.project(&project.uid().unwrap_or_default())
 }
 
 async fn read(project: LinkageProject, context: &Context) -> Result<ProjectView, Error> {
+    // a Secret that cannot be written keeps no data from being taken in
+    let (tokens_secret, mut trouble) = match tokens::apply(&project, context).await {
+        Ok(secret) => (secret, None),
+        Err(error) => match error.trouble() {
+            Some(trouble) => (None, Some(trouble)),
+            None => return Err(error),
+        },
+    };
     let status = project.status.clone().unwrap_or_default();
     let has_contributed = |name: &str| {
         status.parties.iter().any(|party| party.name == name && party.state == PartyState::Contributed)
     };
-    let (mut sources, mut ingests, mut store_error) = (BTreeMap::new(), BTreeMap::new(), None);
+    let (mut sources, mut ingests) = (BTreeMap::new(), BTreeMap::new());
     for party in project.spec.parties.iter().filter(|party| !has_contributed(&party.name)) {
         let Some(source) = &party.source else { continue };
-        match ingest::source_state(source, context).await {
+        match ingest::source_state(&project, source, context).await {
             Ok(state) => {
                 if let SourceState::Present(version) = &state
                     && let Some(ingest) = ingest::state(&project, &party.name, version, context).await?
@@ -83,40 +91,68 @@ async fn read(project: LinkageProject, context: &Context) -> Result<ProjectView,
                 }
                 sources.insert(party.name.clone(), state);
             }
-            Err(error) => store_error = Some(error.to_string()),
+            Err(error) => trouble = Some(crate::error::of_store(&error)),
         }
     }
-    Ok(ProjectView { project, sources, ingests, store_error, now: Timestamp::now() })
+    Ok(ProjectView { project, tokens_secret, sources, ingests, trouble, now: Timestamp::now() })
 }
 
 async fn write(view: &ProjectView, decision: Decision, context: &Context) -> Result<Requeue, Error> {
     let project = &view.project;
     if decision.delete {
         info!(project = project.name_any(), "deleting the project, as spec.retention says");
-        unless_gone(
-            context.api::<LinkageProject>().delete(&project.name_any(), &DeleteParams::default()).await,
-        )?;
+        // only as it was read: its time may have been prolonged since
+        let as_read = Preconditions { uid: project.uid(), resource_version: project.resource_version() };
+        let parameters = DeleteParams::background().preconditions(as_read);
+        unless_gone(context.api::<LinkageProject>().delete(&project.name_any(), &parameters).await)?;
         return Ok(Requeue::await_change());
     }
+    for (party, version) in &decision.restart {
+        let name = ingest::job_name(project, party, version);
+        removal::delete_jobs(context, &[name], &project.uid().unwrap_or_default()).await?;
+    }
     for (party, version) in &decision.ingest {
-        let job = jobs::build(ingest::job(project, party, version, context.jobs.limits)?, &context.jobs);
-        context.api::<Job>().create(&PostParams::default(), &job).await?;
-        info!(project = project.name_any(), party, job = job.name_any(), "created Job");
+        jobs::create(context, ingest::job(project, party, version, context)?).await?;
     }
     let before = project.status.clone().unwrap_or_default();
     if decision.status != before {
-        let changed = LinkageProject { status: Some(decision.status.clone()), ..project.clone() };
-        let api = context.api::<LinkageProject>();
-        unless_gone(api.replace_status(&project.name_any(), &PostParams::default(), &changed).await)?;
-        publish(project, &before, &decision.status, context).await;
+        write_status(project, &before, &decision.status, context).await?;
+        tell_trouble(view, &before, context).await;
     }
     // only now that nobody can come to depend on it
     for party in &decision.discard {
         if let Some(SourceState::Present(version)) = view.sources.get(party) {
-            context.store.delete_prefix(&ingest::prefix(project, party, version)).await?;
+            context.store.delete_prefix(&ingest::prefix(project, party, version, context)).await?;
         }
     }
-    Ok(Requeue::requeue(decision.look_again))
+    match &view.trouble {
+        // each attempt comes later than the one before
+        Some(_) => Ok(Requeue::requeue(
+            context.retries.failed(&format!("trouble of LinkageProject {}", project.name_any())),
+        )),
+        None => {
+            context.retries.succeeded(&format!("trouble of LinkageProject {}", project.name_any()));
+            Ok(Requeue::requeue(decision.look_again))
+        }
+    }
+}
+
+/// Replaces the status of the very version that was read, and tells what is new in it.
+async fn write_status(
+    project: &LinkageProject,
+    before: &LinkageProjectStatus,
+    after: &LinkageProjectStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let changed = LinkageProject { status: Some(after.clone()), ..project.clone() };
+    metrics::counter!("linkage_operator_status_writes_total", "kind" => "LinkageProject").increment(1);
+    let api = context.api::<LinkageProject>();
+    let written = api.replace_status(&project.name_any(), &PostParams::default(), &changed).await;
+    if let Some(written) = unless_gone(written)? {
+        context.freshness.wrote(&written);
+        publish(project, before, after, context).await;
+    }
+    Ok(())
 }
 
 /// Tells of every new reason, of the project and of each party, once.
@@ -126,26 +162,64 @@ async fn publish(
     after: &LinkageProjectStatus,
     context: &Context,
 ) {
-    let about = project.object_ref(&());
+    let about = reference(project);
     for party in &after.parties {
         let known = before.parties.iter().find(|known| known.name == party.name);
         if let (Some(reason), Some(message)) = (&party.reason, &party.message)
             && known.is_none_or(|known| known.reason != party.reason || known.message != party.message)
         {
-            context.publish(&about, true, reason.clone(), format!("party {}: {message}", party.name)).await;
+            let note = format!("party {}: {message}", party.name);
+            context.events.publish(&about, Notice { is_trouble: true, reason: reason.clone(), note }).await;
         }
     }
-    let reason_of = |status: &LinkageProjectStatus| {
-        status
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == READY)
-            .map(|condition| condition.reason.clone())
-    };
-    if reason_of(before) != reason_of(after)
-        && let Some(ready) = after.conditions.iter().find(|condition| condition.type_ == READY)
-    {
-        let is_trouble = ["PartyRejected", "StoreUnavailable"].contains(&ready.reason.as_str());
-        context.publish(&about, is_trouble, ready.reason.clone(), ready.message.clone()).await;
+    let is_new =
+        |ready: &&Condition| ready_condition(before).is_none_or(|known| known.reason != ready.reason);
+    if let Some(ready) = ready_condition(after).filter(is_new) {
+        let is_trouble = ReadyReason::of(&ready.reason).is_none_or(ReadyReason::is_trouble);
+        let notice = Notice { is_trouble, reason: ready.reason.clone(), note: ready.message.clone() };
+        context.events.publish(&about, notice).await;
     }
 }
+
+/// Trouble that is beside the reason, because something else counts more, is told by itself.
+async fn tell_trouble(view: &ProjectView, before: &LinkageProjectStatus, context: &Context) {
+    let Some(trouble) = &view.trouble else { return };
+    let knew = ready_condition(before).is_some_and(|ready| ready.message.contains(&trouble.message));
+    if !knew {
+        let (reason, note) = (trouble.kind.of_project().to_string(), trouble.message.clone());
+        context.events.publish(&reference(&view.project), Notice { is_trouble: true, reason, note }).await;
+    }
+}
+
+fn ready_condition(status: &LinkageProjectStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == READY)
+}
+
+fn reference(project: &LinkageProject) -> ObjectReference {
+    project.object_ref(&())
+}
+
+/// Tells on the project why a step could not be finished. That this cannot be written, either, must do no more harm.
+async fn tell(project: &LinkageProject, error: &Error, context: &Context) {
+    let Some(trouble) = error.trouble() else { return };
+    let name = project.name_any();
+    let latest = context.project(&name).filter(|latest| latest.uid() == project.uid());
+    let project = latest.unwrap_or_else(|| project.clone().into());
+    let now = Timestamp::now();
+    let status = match project.metadata.deletion_timestamp {
+        Some(_) => Some(decide::deleting(
+            &project,
+            format!("the project is being deleted; {}", trouble.message),
+            now,
+        )),
+        None => decide::troubled(&project, &trouble, now),
+    };
+    let before = project.status.clone().unwrap_or_default();
+    let Some(status) = status.filter(|status| *status != before) else { return };
+    if let Err(error) = write_status(&project, &before, &status, context).await {
+        info!(project = name, %error, "what is wrong could not be written; it will be later");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use crds::conditions::{COMPLETE, FAILED, FailedReason, PendingReason, is_true};
 use crds::{LinkageProject, LinkageRun, LinkageRunStatus, PairsFromRun, RunStage};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use super::decide::{Action, Decision, fail, pending};
+use super::decide::{Action, Decision, fail, pending, watched};
 use super::order;
-use super::progress;
+use super::progress::{self, Told};
 use super::view::RunView;
 use crate::jobs::Task;
-use crate::pods::{PodPhase, PodView};
+use crate::pods::PodPhase;
 
 /// After the earlier run is recorded, it is looked for again this soon.
 const SOON: Duration = Duration::from_millis(100);
@@ -43,53 +42,63 @@ pub fn needed_by(uid: &str, runs: &[LinkageRun]) -> Vec<String> {
     runs.iter().filter(needs).map(ResourceExt::name_any).collect()
 }
 
-/// All parties have contributed, and nothing has failed: start the solve Job, or watch it.
-pub fn step(view: &RunView, project: &LinkageProject, mut status: LinkageRunStatus) -> Decision {
-    if status.start_time.is_none() {
-        match judge(view, project) {
-            Earlier::NotYet(reason, message) => {
-                status.pairs_from_run = None;
-                return pending(view, status, RunStage::WaitingForParties, reason, message);
+/// Before the run starts: the status with the pairs it is going to use, once they are recorded; or what to do instead.
+pub fn prepare(
+    view: &RunView,
+    project: &LinkageProject,
+    mut status: LinkageRunStatus,
+) -> Result<LinkageRunStatus, Box<Decision>> {
+    match judge(view, project) {
+        Earlier::NotYet(reason, message) => {
+            status.pairs_from_run = None;
+            Err(Box::new(pending(view, status, RunStage::WaitingForParties, reason, message)))
+        }
+        Earlier::Unusable(message) => {
+            status.pairs_from_run = None;
+            Err(Box::new(fail(view, status, FailedReason::InvalidInput, message)))
+        }
+        Earlier::Usable(earlier) => {
+            let recorded = status.pairs_from_run.as_ref() == Some(&earlier.pairs);
+            let message = starting(&earlier.pairs.name);
+            earlier.record(&mut status, project);
+            if recorded {
+                return Ok(status);
             }
-            Earlier::Unusable(message) => {
-                status.pairs_from_run = None;
-                return fail(view, status, FailedReason::InvalidInput, message);
-            }
-            Earlier::Usable(earlier) => {
-                let recorded = status.pairs_from_run.as_ref() == Some(&earlier.pairs);
-                let message = format!("the pairs of run {} are used; starting 1 pod", earlier.pairs.name);
-                earlier.record(&mut status, project);
-                if !recorded {
-                    let decision = pending(view, status, RunStage::Queued, PendingReason::Queued, message);
-                    return Decision { look_again: SOON, ..decision };
-                }
-                status.start_time = Some(Time(view.now));
-            }
+            let decision = pending(view, status, RunStage::Queued, PendingReason::Queued, message);
+            Err(Box::new(Decision { look_again: SOON, ..decision }))
         }
     }
-    let name = status.pairs_from_run.as_ref().map(|earlier| earlier.name.clone()).unwrap_or_default();
-    if view.solve.is_none() {
-        let message = format!("the pairs of run {name} are used; starting 1 pod");
-        let decision = pending(view, status, RunStage::Queued, PendingReason::Queued, message);
-        return Decision { action: Action::CreateSolveJob, ..decision };
-    }
-    let (stage, reason, message) = watched(&view.pods, &name);
-    pending(view, status, stage, reason, message)
 }
 
-fn watched(all: &[PodView], name: &str) -> (RunStage, PendingReason, String) {
-    let pods = || all.iter().filter(|pod| pod.component == Task::Solve.name());
-    if pods().all(|pod| pod.phase == PodPhase::Pending) {
-        let message = format!("the pairs of run {name} are used; waiting for the pod to start");
-        return (RunStage::Queued, PendingReason::Queued, message);
+/// The run has started: create the solve Job, or watch it.
+pub fn step(view: &RunView, status: LinkageRunStatus) -> Decision {
+    let name = status.pairs_from_run.as_ref().map(|earlier| earlier.name.clone()).unwrap_or_default();
+    if view.solve.is_none() {
+        let decision = pending(view, status, RunStage::Queued, PendingReason::Queued, starting(&name));
+        return Decision { action: Action::CreateSolveJob, ..decision };
     }
-    let mut message = format!("the pairs of run {name} are being solved and the result written");
-    message += &progress::mask_note(all);
-    let failed = pods().filter(|pod| matches!(pod.phase, PodPhase::Failed(_))).count();
-    if failed > 0 {
-        message += &format!("; {failed} pods have failed and are tried again");
-    }
-    (RunStage::Solving, PendingReason::Solving, message)
+    watched(view, status, told(view, &name))
+}
+
+fn starting(name: &str) -> String {
+    format!("the pairs of run {name} are used; waiting for the pod to start")
+}
+
+fn told(view: &RunView, name: &str) -> Told {
+    let mut pods = view.pods.iter().filter(|pod| pod.component == Task::Solve.name());
+    let told = if pods.all(|pod| matches!(pod.phase, PodPhase::Pending(_))) {
+        Told {
+            stage: RunStage::Queued,
+            reason: PendingReason::Queued,
+            message: starting(name),
+            warning: None,
+        }
+    } else {
+        let note = progress::mask_note(&view.pods);
+        let message = format!("the pairs of run {name} are being solved and the result written{note}");
+        Told { stage: RunStage::Solving, reason: PendingReason::Solving, message, warning: None }
+    };
+    progress::with_trouble(told, view)
 }
 
 /// What the run that `spec.fromRun` names is good for.
@@ -155,12 +164,20 @@ fn judge(view: &RunView, project: &LinkageProject) -> Earlier {
             view.run.spec.project_ref.name
         ));
     }
+    let Some(pinned) = status.pinned else {
+        return Earlier::Unusable(format!(
+            "run {name} was made by an earlier version, which did not write down what it worked on; create a run without fromRun"
+        ));
+    };
+    let output = pinned.plan.get("output").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     let comparisons = status.progress.map_or(0, |progress| progress.total_comparisons);
     Earlier::Usable(Usable {
         pairs: PairsFromRun {
             name: name.into(),
             uid: earlier.metadata.uid.clone().unwrap_or_default(),
             threshold: theirs,
+            work: pinned.digest,
+            output,
         },
         shards: status.shards,
         comparisons: u64::try_from(comparisons).unwrap_or(0),

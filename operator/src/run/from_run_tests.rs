@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::super::decide::decide;
-use super::super::decide::tests::{next, pod, project, reason, run, summary, view};
+use super::super::decide::tests::{decided, next, pod, project, reason, run, summary, view};
 use super::super::view::Summary;
 use super::*;
-use crate::pods::JobState;
+use crate::jobs::JobState;
 
 fn data() -> String {
     order::data_sha256(&project(["Contributed", "Contributed"]))
@@ -29,6 +29,7 @@ fn condition(type_: &str) -> serde_json::Value {
 fn complete() -> LinkageRun {
     let status = json!({
         "stage": "Complete", "conditions": condition("Complete"), "shards": 3, "dataSha256": data(),
+        "pinned": {"digest": "d1", "plan": {"output": "runs/aa-uid-of-first/", "shards": 3}},
         "progress": {"comparisons": 1_000_000, "totalComparisons": 1_000_000, "percent": "100%"},
     });
     earlier("first", json!({"threshold": 0.7}), status)
@@ -38,10 +39,6 @@ fn later(earlier: Option<LinkageRun>) -> RunView {
     let mut run = run(json!({"threshold": 0.9, "fromRun": {"name": "first"}}));
     run.metadata.name = Some("second".into());
     RunView { run, earlier, ..view() }
-}
-
-fn decided(view: &RunView) -> Decision {
-    decide(view, |_| panic!("the shards are those of the earlier run"))
 }
 
 #[test]
@@ -67,13 +64,13 @@ fn solves_the_pairs_of_the_earlier_run_and_scores_nothing() {
         pods: vec![pod("solve", phase, None)],
         ..next(later(Some(complete())), &started)
     };
-    let queued = decided(&running(PodPhase::Pending));
+    let queued = decided(&running(PodPhase::Pending(None)));
     assert_eq!((queued.action, queued.status.stage), (Action::None, Some(RunStage::Queued)));
     let solving = decided(&running(PodPhase::Running));
     assert_eq!((solving.action, solving.status.stage), (Action::None, Some(RunStage::Solving)));
     assert!(solving.look_again <= Duration::from_secs(2));
     // a pod that is started again takes nobody back
-    let again = decided(&next(running(PodPhase::Pending), &solving));
+    let again = decided(&next(running(PodPhase::Pending(None)), &solving));
     assert_eq!(again.status.stage, Some(RunStage::Solving));
 
     let done = decided(&RunView { summary: Summary::Present(summary()), ..running(PodPhase::Succeeded) });
@@ -117,6 +114,7 @@ fn what_can_never_be_used_fails_the_run_and_says_why() {
         (with(json!({"threshold": 0.7}), failed), "has failed"),
         (with(json!({"threshold": 0.7}), other_data), "other data"),
         (with(json!({"threshold": 0.7}), |status| status.data_sha256 = None), "other data"),
+        (with(json!({"threshold": 0.7}), |status| status.pinned = None), "earlier version"),
     ] {
         let decision = decided(&later(Some(there)));
         assert_eq!((decision.action, reason(&decision)), (Action::None, "InvalidInput"), "{why}");
@@ -188,17 +186,18 @@ fn a_summary_that_vanished_is_no_result_here_either() {
         summary: Summary::Absent,
         ..next(later(Some(complete())), &started)
     };
-    assert_eq!(reason(&decide(&vanished, |_| 1)), "JobFailed");
+    assert_eq!(reason(&decided(&vanished)), "JobFailed");
 }
 
 #[test]
 fn the_plan_names_where_the_pairs_are() {
     let recorded = decided(&later(Some(complete())));
-    let started = next(later(Some(complete())), &recorded);
-    let project = project(["Contributed", "Contributed"]);
-    let plan = serde_json::to_value(order::plan(&started.run, &project, 3, 1 << 30)).unwrap();
-    assert_eq!(plan["pairsFrom"], json!({"run": "first", "output": "runs/uid-of-first/"}));
-    assert_eq!((&plan["shards"], &plan["output"]), (&json!(3), &json!("runs/1/")));
+    let started = decided(&next(later(Some(complete())), &recorded));
+    let plan = started.status.pinned.unwrap().plan;
+    let from = json!({"run": "first", "output": "runs/aa-uid-of-first/", "work": "d1"});
+    assert_eq!(plan["pairsFrom"], from);
+    assert_eq!(plan["shards"], json!(3));
+    assert!(plan["output"].as_str().unwrap().ends_with("-1/"), "{}", plan["output"]);
 }
 
 #[test]

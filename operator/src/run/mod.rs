@@ -1,4 +1,4 @@
-//! Reconciles a `LinkageRun`: read what is there, decide, write once.
+//! Reconciles a `LinkageRun`: read what is there, decide, write.
 
 mod advice;
 mod decide;
@@ -7,176 +7,234 @@ mod from_run;
 mod keep;
 mod order;
 mod outputs;
+mod pinned;
 mod progress;
+mod read;
+mod remove;
 mod view;
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use crds::{FINALIZER, LinkageProject, LinkageRun, LinkageRunStatus, labels};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use crds::conditions::PendingReason;
+use crds::{FINALIZER, LinkageProject, LinkageRun, LinkageRunStatus, PinnedWork};
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::runtime::controller::Action as Requeue;
 use kube::{Resource, ResourceExt};
-use scorer::store::StoreError;
 use tracing::info;
 
-use self::decide::{Action, Decision, decide};
-use self::view::{RunView, Summary};
-use crate::context::{Context, Error, unless_gone};
+use self::decide::{Action, Decision, decide, is_only_progress, is_worth_writing};
+use self::view::RunView;
+use crate::context::{Context, unless_gone};
+use crate::error::Error;
+use crate::events::Notice;
+use crate::freshness;
 use crate::jobs::{self, Task};
-use crate::pods::{self, JobState, PodPhase};
 use crate::removal;
+use crate::watching::isolated;
 
-/// Brings one run a step further.
+pub use from_run::concerned;
+
+/// Brings one run a step further. What keeps it from that is told on the run.
+///
+/// # Errors
+/// What went wrong, for the pause before the next attempt.
 pub async fn reconcile(run: Arc<LinkageRun>, context: Arc<Context>) -> Result<Requeue, Error> {
-    let name = run.name_any();
+    let outcome = isolated(step(run.clone(), context.clone())).await;
+    match &outcome {
+        Ok(_) => context.retries.succeeded(&format!("LinkageRun {}", run.name_any())),
+        Err(error) => tell(&run, error, &context).await,
+    }
+    outcome
+}
+
+async fn step(run: Arc<LinkageRun>, context: Arc<Context>) -> Result<Requeue, Error> {
     if run.metadata.deletion_timestamp.is_some() {
         if !run.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
             return Ok(Requeue::await_change());
         }
-        if let Some(requeue) = keep::pairs(&run, &context).await? {
-            return Ok(requeue);
-        }
-        return removal::purge(&context, &*run, &format!("{}={name}", labels::RUN), &order::prefix(&run))
-            .await;
+        return remove::step(&run, &context).await;
     }
-    // the cache may be behind what this operator itself has written
-    let Some(run) = context.api::<LinkageRun>().get_opt(&name).await? else {
-        return Ok(Requeue::await_change());
-    };
-    let project = context.api::<LinkageProject>().get_opt(&run.spec.project_ref.name).await?;
-    let run = removal::hold(&context, run, project.as_ref()).await?;
-    let view = read(run, project, &context).await?;
-    let decision = decide(&view, |project| order::shards(&view.run, project, &context.jobs));
-    write(&view, decision, &context).await
+    if context.freshness.is_behind(&*run) {
+        return Ok(Requeue::requeue(freshness::SOON));
+    }
+    let project = project_of(&run, &context).await?;
+    let run = removal::hold(&context, Arc::unwrap_or_clone(run), project.as_deref()).await?;
+    let view = read::view(run, project, &context).await?;
+    let decision = decide(&view, &|project, status| {
+        order::pin(&view.run, project, status, &context.jobs, &context.installation)
+    })?;
+    write(view, decision, &context).await
 }
 
-pub use from_run::concerned;
+/// The project of a run. One that the watch has not told of may just have been created: Kubernetes itself has to say that it
+/// is not there.
+async fn project_of(run: &LinkageRun, context: &Context) -> Result<Option<Arc<LinkageProject>>, Error> {
+    let name = &run.spec.project_ref.name;
+    match context.project(name) {
+        Some(project) => Ok(Some(project)),
+        None => Ok(context.api::<LinkageProject>().get_opt(name).await?.map(Arc::new)),
+    }
+}
 
-/// Whom a changed project concerns: the runs that name it.
+/// Whom a changed project concerns: the runs that name it and have not ended.
 pub fn of_project(project: &LinkageProject, runs: &[Arc<LinkageRun>]) -> Vec<String> {
     let name = project.name_any();
-    runs.iter().filter(|run| run.spec.project_ref.name == name).map(|run| run.name_any()).collect()
+    let waits = |run: &LinkageRun| !run.status.as_ref().is_some_and(decide::has_ended);
+    let concerned = runs.iter().filter(|run| run.spec.project_ref.name == name && waits(run));
+    concerned.map(|run| run.name_any()).collect()
 }
 
-/// Records that each party of a project has contributed, by data set.
-fn records(project: &LinkageProject) -> Vec<u64> {
-    let parties = project.status.as_ref().map(|status| status.parties.as_slice()).unwrap_or_default();
-    parties
-        .iter()
-        .map(|party| party.records.and_then(|records| u64::try_from(records).ok()).unwrap_or(0))
-        .collect()
-}
-
-async fn read(run: LinkageRun, project: Option<LinkageProject>, context: &Context) -> Result<RunView, Error> {
-    let uid = run.uid().unwrap_or_default();
-    let labelled = ListParams::default().labels(&format!("{}={}", labels::RUN, run.name_any()));
-    let jobs = context.api::<Job>().list(&labelled).await?.items;
-    // a Job of an earlier run of the same name is none of ours
-    let ours: Vec<&Job> = jobs
-        .iter()
-        .filter(|job| job.owner_references().iter().any(|owner| owner.uid == uid))
-        .filter(|job| job.metadata.deletion_timestamp.is_none())
-        .collect();
-    let find = |task: Task| ours.iter().find(|job| job.name_any() == order::job_name(&run, task)).copied();
-    let (score, solve) = (find(Task::Score), find(Task::Solve));
-    let pods = match ours.is_empty() {
-        true => Vec::new(),
-        false => {
-            let pods = context.api::<Pod>().list(&labelled).await?.items;
-            pods::ask(&context.http, pods::of_jobs(&pods, &ours)).await
-        }
-    };
-    let finished_shards = score.and_then(|job| job.status.as_ref()?.succeeded).unwrap_or(0);
-    let (score, solve) = (score.map(pods::job_state), solve.map(pods::job_state));
-    // the last pod writes the summary just before it ends, a second or two before its Job is marked complete
-    let may_be_complete = pods.iter().any(|pod| pod.phase == PodPhase::Succeeded)
-        || [&score, &solve].into_iter().flatten().any(|job| *job == JobState::Complete);
-    let summary = if may_be_complete { read_summary(&run, context).await } else { Summary::NotRead };
-    let earlier = match run.spec.from_run.as_ref() {
-        Some(earlier) => context.api::<LinkageRun>().get_opt(&earlier.name).await?,
-        None => None,
-    };
-    Ok(RunView {
-        finished_shards: u32::try_from(finished_shards).unwrap_or(0),
-        run,
-        project,
-        score,
-        solve,
-        pods,
-        summary,
-        earlier,
-        now: Timestamp::now(),
-    })
-}
-
-async fn read_summary(run: &LinkageRun, context: &Context) -> Summary {
-    const MAX_BYTES: u64 = 1 << 20;
-    let key = format!("{}summary.json", order::prefix(run));
-    match context.store.read_small(&key, MAX_BYTES).await {
-        Ok(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(summary) => Summary::Present(summary),
-            Err(error) => Summary::Unavailable(format!("{key} cannot be understood: {error}")),
-        },
-        Err(StoreError::NotFound { .. }) => Summary::Absent,
-        Err(error) => Summary::Unavailable(error.to_string()),
+async fn write(view: RunView, decision: Decision, context: &Context) -> Result<Requeue, Error> {
+    let (mut run, mut before) = (view.run, LinkageRunStatus::default());
+    if let Some(status) = &run.status {
+        before.clone_from(status);
     }
-}
-
-async fn write(view: &RunView, decision: Decision, context: &Context) -> Result<Requeue, Error> {
-    let run = &view.run;
-    match decision.action {
-        Action::None => {}
-        Action::CreateScoreJob => create_job(view, &decision.status, Task::Score, context).await?,
-        Action::CreateSolveJob => create_job(view, &decision.status, Task::Solve, context).await?,
-        Action::DeleteJobs => {
-            let names = [Task::Score, Task::Solve].map(|task| order::job_name(run, task));
-            removal::delete_jobs(context, &names).await?;
-        }
-        Action::DeleteRun => {
-            info!(run = run.name_any(), "deleting the run, as spec.ttlSecondsAfterFinished says");
-            unless_gone(context.api::<LinkageRun>().delete(&run.name_any(), &DeleteParams::default()).await)?;
+    if before.pinned.is_none() && decision.status.pinned.is_some() {
+        // what a run works on is written down before anything works on it. This run may have been deleted and made anew
+        // since it was read: then the version is another, and nothing is written
+        let Some(written) = write_status(&run, &decision.status, context).await? else {
             return Ok(Requeue::await_change());
+        };
+        publish(&run, &before, &decision, context).await;
+        before.clone_from(&decision.status);
+        run = written;
+    }
+    if act(&run, &decision, context).await?.is_gone() {
+        return Ok(Requeue::await_change());
+    }
+    let uid = run.uid().unwrap_or_default();
+    if decision.status != before {
+        let may_write = !is_only_progress(&before, &decision.status)
+            || (is_worth_writing(&before, &decision.status)
+                && context.status_writes.may_write_progress(&uid, Instant::now()));
+        if may_write {
+            write_status(&run, &decision.status, context).await?;
+            publish(&run, &before, &decision, context).await;
         }
     }
-    let before = run.status.clone().unwrap_or_default();
-    if decision.status != before {
-        write_status(run, &decision.status, context).await?;
-        publish(run, &before, &decision.status, context).await;
+    if decide::has_ended(&decision.status) {
+        context.work_time.forget(&uid);
+        context.status_writes.forget(&uid);
     }
     Ok(Requeue::requeue(decision.look_again))
 }
 
+/// Whether the run is still there after an action.
+enum Acted {
+    Still,
+    Gone,
+}
+
+impl Acted {
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Gone)
+    }
+}
+
+async fn act(run: &LinkageRun, decision: &Decision, context: &Context) -> Result<Acted, Error> {
+    match decision.action {
+        Action::None => {}
+        Action::CreateScoreJob => create_job(run, &decision.status, Task::Score, context).await?,
+        Action::CreateSolveJob => create_job(run, &decision.status, Task::Solve, context).await?,
+        Action::DeleteJobs => {
+            let names = [Task::Score, Task::Solve].map(|task| order::job_name(run, task));
+            removal::delete_jobs(context, &names, &run.uid().unwrap_or_default()).await?;
+        }
+        Action::DeleteRun => {
+            info!(run = run.name_any(), "deleting the run, as spec.ttlSecondsAfterFinished says");
+            // only as it was read: its time may have been prolonged since
+            let as_read = Preconditions { uid: run.uid(), resource_version: run.resource_version() };
+            let parameters = DeleteParams::background().preconditions(as_read);
+            unless_gone(context.api::<LinkageRun>().delete(&run.name_any(), &parameters).await)?;
+            return Ok(Acted::Gone);
+        }
+    }
+    Ok(Acted::Still)
+}
+
 async fn create_job(
-    view: &RunView,
+    run: &LinkageRun,
     status: &LinkageRunStatus,
     task: Task,
     context: &Context,
 ) -> Result<(), Error> {
-    let Some(project) = &view.project else { return Ok(()) };
-    let shards = u32::try_from(status.shards.unwrap_or(1)).unwrap_or(1);
-    let job = jobs::build(order::job(&view.run, project, task, shards, &context.jobs)?, &context.jobs);
-    context.api::<Job>().create(&PostParams::default(), &job).await?;
-    info!(run = view.run.name_any(), job = job.name_any(), shards, "created Job");
-    Ok(())
+    let Some(pinned) = &status.pinned else { return Ok(()) };
+    let shards = status.shards.and_then(|shards| u32::try_from(shards).ok()).unwrap_or(1);
+    jobs::create(context, order::job(run, pinned, task, shards)?).await
 }
 
-/// Replaces the status of the very version that was read.
-async fn write_status(run: &LinkageRun, status: &LinkageRunStatus, context: &Context) -> Result<(), Error> {
-    let run = LinkageRun { status: Some(status.clone()), ..run.clone() };
-    unless_gone(
-        context.api::<LinkageRun>().replace_status(&run.name_any(), &PostParams::default(), &run).await,
-    )?;
-    Ok(())
+/// Replaces the status of the very version that was read. None when the run is gone.
+async fn write_status(
+    run: &LinkageRun,
+    status: &LinkageRunStatus,
+    context: &Context,
+) -> Result<Option<LinkageRun>, Error> {
+    let changed = LinkageRun { status: Some(status.clone()), ..run.clone() };
+    metrics::counter!("linkage_operator_status_writes_total", "kind" => "LinkageRun").increment(1);
+    let api = context.api::<LinkageRun>();
+    let written = unless_gone(api.replace_status(&run.name_any(), &PostParams::default(), &changed).await)?;
+    if let Some(written) = &written {
+        context.freshness.wrote(written);
+    }
+    Ok(written)
 }
 
-/// Tells of every new reason, once.
-async fn publish(run: &LinkageRun, before: &LinkageRunStatus, after: &LinkageRunStatus, context: &Context) {
-    let Some(reason) = after.reason.clone().filter(|_| before.reason != after.reason) else { return };
+/// Tells of every new reason, and of every new warning, once.
+async fn publish(run: &LinkageRun, before: &LinkageRunStatus, decision: &Decision, context: &Context) {
+    let after = &decision.status;
+    let Some(reason) = after.reason.clone() else { return };
+    let knew = |text: &String| before.message.as_ref().is_some_and(|message| message.contains(text.as_str()));
+    let note = match &decision.warning {
+        _ if before.reason != after.reason => after.message.clone().unwrap_or_default(),
+        Some(warning) if !knew(warning) => warning.clone(),
+        _ => return,
+    };
     let is_trouble = after.stage == Some(crds::RunStage::Failed)
-        || ["PartyRejected", "StoreUnavailable"].contains(&reason.as_str());
-    let note = after.message.clone().unwrap_or_default();
-    context.publish(&run.object_ref(&()), is_trouble, reason, note).await;
+        || decision.warning.is_some()
+        || PendingReason::of(&reason).is_some_and(PendingReason::is_trouble);
+    context.events.publish(&reference(run), Notice { is_trouble, reason, note }).await;
 }
+
+fn reference(run: &LinkageRun) -> ObjectReference {
+    run.object_ref(&())
+}
+
+/// Tells on the run why a step could not be finished. That this cannot be written, either, must do no more harm.
+async fn tell(run: &LinkageRun, error: &Error, context: &Context) {
+    let Some(trouble) = error.trouble() else { return };
+    // a step that was cut off may have written a newer one
+    let run = context
+        .run(&run.name_any())
+        .filter(|latest| latest.uid() == run.uid())
+        .unwrap_or_else(|| run.clone().into());
+    let status = match run.metadata.deletion_timestamp {
+        Some(_) => Some(decide::deleting(
+            &run,
+            format!("the run is being deleted; {}", trouble.message),
+            Timestamp::now(),
+        )),
+        None => decide::troubled(&run, &trouble, Timestamp::now()),
+    };
+    let Some(status) = status.filter(|status| run.status.as_ref() != Some(status)) else { return };
+    match write_status(&run, &status, context).await {
+        Ok(_) => {
+            let reason = status.reason.unwrap_or_default();
+            let notice = Notice { is_trouble: true, reason, note: trouble.message };
+            context.events.publish(&reference(&run), notice).await;
+        }
+        Err(error) => {
+            info!(run = run.name_any(), %error, "what is wrong could not be written; it will be later")
+        }
+    }
+}
+
+/// What a run has pinned, if it has started.
+fn pinned_work(run: &LinkageRun) -> Option<&PinnedWork> {
+    run.status.as_ref()?.pinned.as_ref()
+}
+
+#[cfg(test)]
+mod tests;

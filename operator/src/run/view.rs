@@ -1,10 +1,13 @@
 //! All that is known of a run when the next step is decided.
 
+use std::time::Duration;
+
 use crds::{LinkageProject, LinkageRun};
 use k8s_openapi::jiff::Timestamp;
 use scorer::summary::RunSummary;
 
-use crate::pods::{JobState, PodView};
+use crate::jobs::JobState;
+use crate::pods::PodView;
 
 /// All that is known of a run when the next step is decided.
 #[derive(Clone, Debug)]
@@ -17,14 +20,23 @@ pub struct RunView {
     pub score: Option<JobState>,
     /// Shards that the scoring Job has finished.
     pub finished_shards: u32,
+    /// Shards whose manifests are in the store. None when there was no reason to look.
+    pub stored_shards: Option<u32>,
+    /// Whether there are Jobs of this run that do other work than what is pinned: an earlier version of the operator has
+    /// made them.
+    pub has_other_jobs: bool,
     /// The solve Job likewise.
     pub solve: Option<JobState>,
     /// The pods of both.
     pub pods: Vec<PodView>,
+    /// Why a Job has no pods, if it has none for some time and Kubernetes says why.
+    pub no_pods: Option<String>,
     /// The run's summary in the store.
     pub summary: Summary,
     /// The run that `spec.fromRun` names, if it does and there is one.
     pub earlier: Option<LinkageRun>,
+    /// For how long pods of the run have been at work.
+    pub at_work: Duration,
     /// The time.
     pub now: Timestamp,
 }

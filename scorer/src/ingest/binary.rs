@@ -49,7 +49,7 @@ where
             sinks.take_encodings(&chunk).await?;
         }
     }
-    Ok(Counted { records: length.records()?, encoding_bytes: size? })
+    Ok(Counted { records: length.records()?, encoding_bytes: size?, with_block: None })
 }
 
 /// How much has come, and how much should.

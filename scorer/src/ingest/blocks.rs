@@ -12,11 +12,21 @@ pub(super) struct Blocks {
     highest: Option<u32>,
     /// How many records have had their list.
     count: u32,
+    /// How many records are in a block, and the last of them: all blocks of a record come together.
+    with_block: u32,
+    last_with_block: Option<u32>,
 }
 
 impl Blocks {
     pub fn new(max_records: u32) -> Self {
-        Self { max_records, listed: Vec::new(), highest: None, count: 0 }
+        Self {
+            max_records,
+            listed: Vec::new(),
+            highest: None,
+            count: 0,
+            with_block: 0,
+            last_with_block: None,
+        }
     }
 
     /// A record's list of blocks begins, in a map of such lists.
@@ -42,7 +52,8 @@ impl Blocks {
         Ok(())
     }
 
-    /// A record is in a block.
+    /// A record is in a block. What a missing value gives, an empty block id, is no block: else all records without a value
+    /// would be compared with one another.
     pub fn add(
         &mut self,
         record: u32,
@@ -50,6 +61,12 @@ impl Blocks {
         byte: u64,
         output: &mut Vec<u8>,
     ) -> Result<(), IngestError> {
+        if block.is_empty() {
+            return Ok(());
+        }
+        if self.last_with_block.replace(record) != Some(record) {
+            self.with_block += 1;
+        }
         let length = u16::try_from(block.len()).ok().filter(|&length| usize::from(length) <= MAX_BLOCK_BYTES);
         let length = length.ok_or_else(|| {
             IngestError::InvalidBlocks(format!(
@@ -78,6 +95,11 @@ impl Blocks {
             )));
         }
         self.add(record, if digits == "0" { "0" } else { number }, byte, output)
+    }
+
+    /// How many records are in a block.
+    pub fn with_block(&self) -> u32 {
+        self.with_block
     }
 
     /// At the end: whether all records with blocks exist.

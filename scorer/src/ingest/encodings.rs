@@ -85,7 +85,7 @@ impl Encodings {
     /// At the end: how much there was, if all encodings are of one size that can be used.
     pub fn counted(&self) -> Result<Counted, IngestError> {
         let encoding_bytes = self.size.checked()?;
-        Ok(Counted { records: self.records, encoding_bytes })
+        Ok(Counted { records: self.records, encoding_bytes, with_block: None })
     }
 
     fn too_many(&self) -> IngestError {

@@ -72,6 +72,7 @@ impl IngestError {
                 FailureReason::InvalidBlocks
             }
             Self::SourceNotFound(_) => FailureReason::SourceNotFound,
+            Self::Store(StoreError::Full { .. }) => FailureReason::StoreFull,
             Self::Body(_) | Self::Store(_) => FailureReason::StoreUnavailable,
         }
     }

@@ -189,7 +189,7 @@ impl Grammar {
             if of_every_record {
                 self.blocks.check_all_listed(records)?;
             }
-            return Ok(Counted { records, encoding_bytes: 0 });
+            return Ok(Counted { records, encoding_bytes: 0, with_block: Some(self.blocks.with_block()) });
         }
         if !self.has_encodings {
             return Err(malformed(
@@ -204,7 +204,8 @@ impl Grammar {
             return Err(IngestError::Empty);
         }
         self.blocks.check(self.encodings.records())?;
-        self.encodings.counted()
+        let with_block = self.has_blocks.then(|| self.blocks.with_block());
+        Ok(Counted { with_block, ..self.encodings.counted()? })
     }
 
     /// A key of the document itself decides what comes next.

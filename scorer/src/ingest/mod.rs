@@ -127,6 +127,8 @@ where
 struct Counted {
     records: u32,
     encoding_bytes: u32,
+    /// How many records are in a block; None where there are no blocks.
+    with_block: Option<u32>,
 }
 
 async fn parse<S, E>(body: S, mut document: Document, sinks: &mut Sinks) -> Result<Counted, IngestError>

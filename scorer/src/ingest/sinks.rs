@@ -48,6 +48,9 @@ impl Sinks {
             records: u64::from(counted.records),
             encoding_bytes: counted.encoding_bytes,
             blake3: String::new(),
+            records_without_block: counted
+                .with_block
+                .map(|with| u64::from(counted.records.saturating_sub(with))),
         };
         if let Some(writer) = self.blocks {
             contribution.blocks = Some(writer.key().to_owned());

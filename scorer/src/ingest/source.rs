@@ -69,7 +69,10 @@ async fn take_in(origin: Origin<'_>, store: &Store, plan: &IngestPlan) -> Result
     let mut contribution = encodings(origin, store, plan, &expected).await?;
     if let Some(name) = &source.blocks {
         match blocks(origin, store, plan, name, &contribution, &expected).await {
-            Ok(blocks) => contribution.blocks = blocks.blocks,
+            Ok(blocks) => {
+                contribution.blocks = blocks.blocks;
+                contribution.records_without_block = blocks.records_without_block;
+            }
             Err(error) => {
                 remove(store, Some(&contribution.encodings)).await;
                 return Err(error);

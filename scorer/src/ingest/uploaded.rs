@@ -44,7 +44,10 @@ pub async fn uploaded(
     let mut contribution = encodings(objects, expected, store, prefix).await?;
     if let Some(key) = &objects.blocks {
         match blocks(objects, key, &contribution, expected, store, prefix).await {
-            Ok(blocks) => contribution.blocks = blocks.blocks,
+            Ok(blocks) => {
+                contribution.blocks = blocks.blocks;
+                contribution.records_without_block = blocks.records_without_block;
+            }
             Err(error) => {
                 remove(store, Some(&contribution.encodings)).await;
                 return Err(error);

@@ -1,11 +1,10 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
-use crate::paillier::PublicKey;
-use crate::plan::{FORMAT_VERSION, IngestPlan, ResultType, RunPlan};
-use crate::solve::Solver;
-use crate::store::StoreArgs;
+use super::JobState;
+use crate::store::{Store, StoreArgs, StoreError};
 
 /// Settings that all Jobs share.
 #[derive(Args, Clone, Debug)]
@@ -23,17 +22,30 @@ pub struct JobArgs {
     #[arg(long, env = "TERMINATION_LOG", value_name = "FILE", default_value = super::outcome::TERMINATION_LOG)]
     pub termination_log: PathBuf,
 
+    /// For how long each request waits for a store that is away, overloaded or full, before the Job is tried again
+    #[arg(long, env = "STORE_PATIENCE_SECONDS", value_name = "SECONDS", default_value_t = 21_600)]
+    pub store_patience_seconds: u64,
+
     /// Where the objects are.
     #[command(flatten)]
     pub store: StoreArgs,
+}
+
+impl JobArgs {
+    /// The store, patient as Jobs are: what was compared for minutes must not be lost as the store is away for seconds.
+    pub(super) async fn open_store(&self, state: &JobState) -> Result<Store, StoreError> {
+        let store = self.store.open().await?.patient(Duration::from_secs(self.store_patience_seconds));
+        state.watch(&store);
+        Ok(store)
+    }
 }
 
 /// `scorer ingest`
 #[derive(Args, Clone, Debug)]
 pub struct IngestArgs {
     /// What to do, as JSON
-    #[arg(long, env = "INGEST_PLAN", value_name = "JSON", hide_env_values = true, value_parser = ingest_plan)]
-    pub plan: IngestPlan,
+    #[arg(long, env = "INGEST_PLAN", value_name = "JSON", hide_env_values = true)]
+    pub plan: String,
 
     /// What all Jobs need.
     #[command(flatten)]
@@ -44,8 +56,8 @@ pub struct IngestArgs {
 #[derive(Args, Clone, Debug)]
 pub struct ScoreArgs {
     /// What to do, as JSON
-    #[arg(long, env = "RUN_PLAN", value_name = "JSON", hide_env_values = true, value_parser = score_plan)]
-    pub plan: RunPlan,
+    #[arg(long, env = "RUN_PLAN", value_name = "JSON", hide_env_values = true)]
+    pub plan: String,
 
     /// Which part of the comparisons to do, from 0
     #[arg(long, env = "JOB_COMPLETION_INDEX", value_name = "NUMBER", default_value_t = 0)]
@@ -64,8 +76,8 @@ pub struct ScoreArgs {
 #[derive(Args, Clone, Debug)]
 pub struct SolveArgs {
     /// What to do, as JSON
-    #[arg(long, env = "RUN_PLAN", value_name = "JSON", hide_env_values = true, value_parser = run_plan)]
-    pub plan: RunPlan,
+    #[arg(long, env = "RUN_PLAN", value_name = "JSON", hide_env_values = true)]
+    pub plan: String,
 
     /// Memory to use in all, in bytes [default: what the plan says]
     #[arg(long, env = "MEMORY_LIMIT", value_name = "BYTES")]
@@ -74,84 +86,4 @@ pub struct SolveArgs {
     /// What all Jobs need.
     #[command(flatten)]
     pub job: JobArgs,
-}
-
-fn ingest_plan(text: &str) -> Result<IngestPlan, String> {
-    let plan: IngestPlan = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    check_version(plan.version)?;
-    check_prefix(&plan.output)?;
-    Ok(plan)
-}
-
-fn score_plan(text: &str) -> Result<RunPlan, String> {
-    let plan = run_plan(text)?;
-    match &plan.pairs_from {
-        None => Ok(plan),
-        Some(_) => {
-            Err("the plan takes its pairs from an earlier run: there is nothing to score, only to solve"
-                .into())
-        }
-    }
-}
-
-fn run_plan(text: &str) -> Result<RunPlan, String> {
-    let plan: RunPlan = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    check_version(plan.version)?;
-    check_prefix(&plan.output)?;
-    if let Some(earlier) = &plan.pairs_from {
-        check_prefix(&earlier.output)?;
-        if earlier.output == plan.output {
-            return Err("the plan takes its pairs from the run itself".into());
-        }
-    }
-    if let Some(key) = &plan.mask_key {
-        PublicKey::of_modulus(key).map_err(|error| error.to_string())?;
-        if plan.result_type != ResultType::Permutations {
-            return Err("the plan has a key for a mask, but its result has no mask".into());
-        }
-    }
-    if let Some(solver) = &plan.solver {
-        check_solver(solver, &plan)?;
-    }
-    if plan.formats.is_empty() {
-        return Err("the plan must have one format or more".into());
-    }
-    if plan.with_similarity_scores && plan.result_type == ResultType::Permutations {
-        return Err(
-            "the plan asks for similarity scores beside permutations, which they would give away".into()
-        );
-    }
-    if plan.inputs.len() < 2 {
-        return Err("the plan must have two inputs or more".into());
-    }
-    if plan.shards == 0 {
-        return Err("the plan must have one shard or more".into());
-    }
-    if plan.blocking && plan.inputs.iter().any(|input| input.blocks.is_none()) {
-        return Err("the plan uses blocking, but some input has no blocks".into());
-    }
-    Ok(plan)
-}
-
-fn check_solver(solver: &Solver, plan: &RunPlan) -> Result<(), String> {
-    match plan.result_type {
-        ResultType::SimilarityScores => Err("the plan has a solver, but its result has no groups".into()),
-        ResultType::Permutations if solver.repeats_parties() => {
-            Err("the plan allows several records of a party in a group, which have no permutation".into())
-        }
-        _ => solver.check(plan.inputs.len()).map_err(|error| error.to_string()),
-    }
-}
-
-fn check_version(version: u32) -> Result<(), String> {
-    match version {
-        FORMAT_VERSION => Ok(()),
-        other => Err(format!(
-            "the plan has version {other}, this program understands {FORMAT_VERSION}: use the image of the operator's version"
-        )),
-    }
-}
-
-fn check_prefix(output: &str) -> Result<(), String> {
-    if output.ends_with('/') { Ok(()) } else { Err("the plan's output must end in '/'".into()) }
 }

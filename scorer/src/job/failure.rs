@@ -30,9 +30,24 @@ pub(super) fn out_of_memory(what: &str, needed_bytes: u64, limit_bytes: u64) -> 
     Failure { reason: FailureReason::OutOfMemory, message }
 }
 
+/// Whether a disk has no room left.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+pub(super) fn scratch_full(what: &str) -> Failure {
+    let message = format!(
+        "the disk for temporary files is full ({what}); give the pods more (chart value jobs.scratchSize), make room on \
+         their nodes, or let SCRATCH_DIR name a larger disk"
+    );
+    Failure { reason: FailureReason::ScratchFull, message }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let reason = match &error {
+            StoreError::File { what, source } if is_full(source) => return scratch_full(what),
+            StoreError::Full { .. } => FailureReason::StoreFull,
             StoreError::NotFound { .. } | StoreError::TooLarge { .. } => FailureReason::CorruptObject,
             StoreError::InvalidKey { .. } | StoreError::InvalidSettings { .. } | StoreError::File { .. } => {
                 FailureReason::Internal
@@ -93,8 +108,11 @@ impl From<result::Error> for Failure {
     }
 }
 
-/// Blocking readers and writers of objects wrap the store's errors.
+/// Blocking readers and writers of objects wrap the store's errors; all others are of temporary files.
 pub(super) fn from_io(what: &str, error: io::Error) -> Failure {
+    if is_full(&error) {
+        return scratch_full(what);
+    }
     let message = format!("{what}: {error}");
     match error.into_inner().map(downcast) {
         Some(Ok(failure)) => failure,
@@ -108,4 +126,32 @@ fn downcast(inner: Box<dyn Error + Send + Sync>) -> Result<Failure, Box<dyn Erro
         return Ok(Failure { reason: FailureReason::CorruptObject, message });
     }
     inner.downcast::<StoreError>().map(|error| (*error).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> io::Error {
+        io::ErrorKind::StorageFull.into()
+    }
+
+    #[test]
+    fn a_full_disk_and_a_full_store_are_told_apart_and_named() {
+        let spilling = pairs::Error::Io { stream: "scratch file in /tmp".into(), source: full() };
+        let scratch: [Failure; 3] = [
+            engine::Error::Pairs(spilling).into(),
+            StoreError::File { what: "the file x cannot be written".into(), source: full() }.into(),
+            from_io("x", io::ErrorKind::QuotaExceeded.into()),
+        ];
+        for failure in scratch {
+            assert_eq!(failure.reason, FailureReason::ScratchFull, "{failure}");
+            assert!(failure.message.contains("SCRATCH_DIR") && failure.message.contains("jobs.scratchSize"));
+        }
+        let store = || StoreError::Full { what: "writing \"a\"".into() };
+        for failure in [store().into(), from_io("x", io::Error::other(store()))] {
+            assert_eq!(failure.reason, FailureReason::StoreFull, "{failure}");
+            assert!(failure.message.contains("make room or enlarge its volume"), "{failure}");
+        }
+    }
 }

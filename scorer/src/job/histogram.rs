@@ -31,6 +31,8 @@ const MAX_BYTES: u64 = 16 << 20;
 #[serde(rename_all = "camelCase")]
 pub(super) struct ShardScores {
     version: u32,
+    #[serde(default)]
+    work: String,
     shards: u32,
     /// For each two parties in order, pairs by bin, those at or above the threshold.
     exact: Vec<Vec<u64>>,
@@ -52,7 +54,7 @@ pub(super) fn of_shard(
     let sampled = sample(&inputs.encodings, inputs.blocks.as_ref(), bins, (shard, shards), memory)?;
     let seconds = start.elapsed().as_secs_f64();
     tracing::info!(run = work.plan.run, shard, seconds, "compared a sample for the histogram");
-    Ok(ShardScores { version: FORMAT_VERSION, shards, exact, sampled })
+    Ok(ShardScores { version: FORMAT_VERSION, work: work.plan.work.clone(), shards, exact, sampled })
 }
 
 /// Stores what a shard has counted, before its manifest.
@@ -82,6 +84,10 @@ async fn combine(work: &Work) -> Result<Option<Scores>, Failure> {
         let Some(scores) = read_json_of::<ShardScores>(&work.store, &key, MAX_BYTES).await? else {
             return Ok(None);
         };
+        // left by other work, of which nothing was counted anew, as the pairs were taken over
+        if scores.work != work.plan.work && work.plan.pairs_from.is_some() {
+            return Ok(None);
+        }
         check(&scores, work, datasets.len(), bins.edges().len())
             .map_err(|why| failure::corrupt(&key, why))?;
         match &mut total {
@@ -93,7 +99,8 @@ async fn combine(work: &Work) -> Result<Option<Scores>, Failure> {
 }
 
 fn check(scores: &ShardScores, work: &Work, pairs: usize, bins: usize) -> Result<(), &'static str> {
-    if scores.version != FORMAT_VERSION || scores.shards != work.plan.shards {
+    if scores.version != FORMAT_VERSION || scores.work != work.plan.work || scores.shards != work.plan.shards
+    {
         return Err("it is of another run, or of another version");
     }
     let lengths = scores.exact.iter().map(Vec::len).chain(scores.sampled.iter().flat_map(Sampled::lengths));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use futures::TryStreamExt;
 use tokio::io::AsyncReadExt;
 
-use super::failure::{corrupt, internal};
+use super::failure::{corrupt, from_io, internal};
 use super::{Work, memory};
 use crate::engine::{Blocks, BlocksBuilder, FileEncodings};
 use crate::plan::PartyInput;
@@ -26,9 +26,10 @@ pub(super) struct Inputs {
 }
 
 pub(super) async fn load(work: &Work) -> Result<Inputs, Failure> {
-    let folder = tempfile::Builder::new().prefix("linkage-").tempdir_in(&work.scratch).map_err(|error| {
-        internal(&format!("no folder can be made in {}: {error}", work.scratch.display()))
-    })?;
+    let folder = tempfile::Builder::new()
+        .prefix("linkage-")
+        .tempdir_in(&work.scratch)
+        .map_err(|error| from_io(&format!("no folder can be made in {}", work.scratch.display()), error))?;
     let mut encodings = Vec::new();
     for (dataset, input) in work.plan.inputs.iter().enumerate() {
         let path = fetch(&work.store, input, &folder.path().join(dataset.to_string())).await?;
@@ -94,9 +95,12 @@ async fn load_blocks(work: &Work) -> Result<(Blocks, u64), Failure> {
             pending.extend_from_slice(&chunk);
             let mut rest = &pending[..];
             while let Some((record, block, after)) = entry(rest) {
-                builder.add(dataset, record, block)?;
-                entries += 1;
                 rest = after;
+                // taken in by an earlier version: an empty block id is no block
+                if !block.is_empty() {
+                    builder.add(dataset, record, block)?;
+                    entries += 1;
+                }
             }
             let parsed = pending.len() - rest.len();
             pending.drain(..parsed);

@@ -192,7 +192,7 @@ mod tests {
     /// A plan for 256 MiB.
     fn plan(result_type: &str, records: &[u64], formats: &[&str]) -> RunPlan {
         let input = |records: &u64| serde_json::json!({"party": "a", "encodings": "e", "records": records, "encodingBytes": 128, "blake3": ""});
-        serde_json::from_value(serde_json::json!({"version": 1, "run": "r", "threshold": 0.8,
+        serde_json::from_value(serde_json::json!({"version": 2, "work": "", "run": "r", "threshold": 0.8,
             "resultType": result_type, "formats": formats, "blocking": false, "output": "runs/r/", "shards": 1,
             "inputs": records.iter().map(input).collect::<Vec<_>>(), "memoryLimitBytes": 256 << 20}))
         .unwrap()

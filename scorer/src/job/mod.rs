@@ -14,6 +14,8 @@ mod inputs;
 mod memory;
 mod outcome;
 mod outputs;
+mod pair_output;
+mod plans;
 mod score;
 mod scored_pairs;
 mod seed;
@@ -36,7 +38,7 @@ use crate::store::{Store, StoreError};
 use crate::summary::{Contribution, Failure};
 
 pub use args::{IngestArgs, JobArgs, ScoreArgs, SolveArgs};
-pub use outcome::{EXIT_BAD_INPUT, EXIT_TERMINATED, EXIT_TROUBLE, EXIT_USAGE, Task, execute};
+pub use outcome::{EXIT_BAD_INPUT, EXIT_TERMINATED, EXIT_TROUBLE, Task, execute};
 pub use score::score;
 pub use solve::solve;
 pub use state::JobState;
@@ -63,8 +65,9 @@ impl Work {
         self.key("summary.json")
     }
 
+    /// Each work has a seed of its own: permutations of one must not tell of another's.
     fn seed_key(&self) -> String {
-        self.key("seed")
+        self.key(format_args!("seed-{}", self.plan.work))
     }
 
     fn manifest_key(&self, shard: u32) -> String {
@@ -98,6 +101,7 @@ pub async fn ingest(store: &Store, plan: &IngestPlan) -> Result<Contribution, Fa
         party = plan.party,
         records = contribution.records,
         encoding_bytes = contribution.encoding_bytes,
+        records_without_block = contribution.records_without_block,
         "taken in"
     );
     Ok(contribution)
@@ -123,6 +127,25 @@ async fn read_json_of<T: DeserializeOwned>(
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What an earlier pod has written last, once all was done; None where that is of no use here: it is of other work, of
+/// another version, or not to be read. Then all is done anew, and it is replaced.
+async fn read_done<T: DeserializeOwned>(
+    store: &Store,
+    key: &str,
+    is_of_this_work: impl Fn(&T) -> bool,
+) -> Result<Option<T>, Failure> {
+    let content = match store.read_small(key, MAX_JSON_BYTES).await {
+        Ok(content) => content,
+        Err(StoreError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let done = serde_json::from_slice(&content).ok().filter(is_of_this_work);
+    if done.is_none() {
+        tracing::warn!(key, "the object is of other work or of another version; the work is done anew");
+    }
+    Ok(done)
 }
 
 async fn write_json<T: Serialize>(store: &Store, key: &str, value: &T) -> Result<(), Failure> {

@@ -13,16 +13,14 @@ use tokio::task::JoinHandle;
 
 use super::args::{IngestArgs, JobArgs, ScoreArgs, SolveArgs};
 use super::failure::internal;
-use super::{JobState, Work, ingest, score, server, solve};
+use super::{JobState, Work, ingest, plans, score, server, solve};
 use crate::plan::RunPlan;
 use crate::progress::Stage;
 use crate::summary::Failure;
 
 /// Trouble, such as a store that is away: trying again may help.
 pub const EXIT_TROUBLE: u8 = 1;
-/// The command line or the plan is wrong.
-pub const EXIT_USAGE: u8 = 2;
-/// The input is at fault: trying again cannot help.
+/// The input or the plan is at fault: trying again cannot help.
 pub const EXIT_BAD_INPUT: u8 = 3;
 /// Ended by SIGTERM.
 pub const EXIT_TERMINATED: u8 = 143;
@@ -68,7 +66,7 @@ pub async fn execute(task: Task) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            tracing::error!(reason = ?failure.reason, "{failure}");
+            tracing::error!(reason = %failure.reason, "{failure}");
             write_message(&settings.termination_log, &failure_message(&failure));
             ExitCode::from(if failure.reason.is_permanent() { EXIT_BAD_INPUT } else { EXIT_TROUBLE })
         }
@@ -80,10 +78,11 @@ async fn perform(task: Task, state: Arc<JobState>) -> Result<String, Failure> {
     let json = |text: Result<String, serde_json::Error>| text.map_err(|error| internal(&error.to_string()));
     match task {
         Task::Ingest(IngestArgs { plan, job }) => {
-            json(serde_json::to_string(&ingest(&job.store.open().await?, &plan).await?))
+            let plan = plans::ingest(&plan)?;
+            json(serde_json::to_string(&ingest(&job.open_store(&state).await?, &plan).await?))
         }
         Task::Score(ScoreArgs { plan, shard, memory_limit, job }) => {
-            let work = work(plan, memory_limit, &job, state).await?;
+            let work = work(plans::score(&plan)?, memory_limit, &job, state).await?;
             let manifest = score(&work, shard).await?;
             if work.plan.shards == 1 {
                 return json(serde_json::to_string(&solve(&work).await?));
@@ -91,7 +90,7 @@ async fn perform(task: Task, state: Arc<JobState>) -> Result<String, Failure> {
             json(serde_json::to_string(&manifest))
         }
         Task::Solve(SolveArgs { plan, memory_limit, job }) => {
-            let work = work(plan, memory_limit, &job, state).await?;
+            let work = work(plans::run(&plan)?, memory_limit, &job, state).await?;
             json(serde_json::to_string(&solve(&work).await?))
         }
     }
@@ -105,7 +104,7 @@ async fn work(
 ) -> Result<Work, Failure> {
     plan.memory_limit_bytes = memory_limit.unwrap_or(plan.memory_limit_bytes);
     let scratch: PathBuf = job.scratch.clone().unwrap_or_else(std::env::temp_dir);
-    Ok(Work { store: job.store.open().await?, plan: Arc::new(plan), scratch, state })
+    Ok(Work { store: job.open_store(&state).await?, plan: Arc::new(plan), scratch, state })
 }
 
 /// How the task ended; None when it was cut short by SIGTERM.

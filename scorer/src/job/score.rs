@@ -1,22 +1,18 @@
 //! `scorer score`: compares the records of one shard, and stores the pairs at or above the threshold, sorted.
 
-use std::io::BufWriter;
 use std::time::Instant;
 
-use super::failure::{from_io, internal};
+use super::failure::internal;
 use super::histogram::{self, Counting, ShardScores};
 use super::inputs::{self, Inputs};
-use super::{Work, memory, read_json, write_json};
+use super::{Work, memory, pair_output, shard_pairs, write_json};
 use crate::advice::Bins;
 use crate::engine::{EncodingSource, Linkage, Outcome, Shard, Threshold};
-use crate::pairs::{PairSorter, PairWriter};
+use crate::pairs::PairSorter;
 use crate::plan::FORMAT_VERSION;
 use crate::progress::Stage;
-use crate::store::{BlockingWriter, Written};
-use crate::summary::{Failure, FailureReason, ShardManifest};
-
-/// Pairs are handed to the store in pieces of this size.
-const WRITE_BYTES: usize = 1 << 20;
+use crate::store::Written;
+use crate::summary::{Failure, ShardManifest};
 
 /// Scores one shard, unless that is done already.
 ///
@@ -24,7 +20,7 @@ const WRITE_BYTES: usize = 1 << 20;
 /// When the data is not what the plan says, does not fit the memory, or the store does not answer.
 pub async fn score(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
     let key = work.manifest_key(shard);
-    if let Some(manifest) = read_json(&work.store, &key).await? {
+    if let Some(manifest) = shard_pairs::done_before(work, shard).await? {
         tracing::info!(run = work.plan.run, shard, "the shard has been scored before");
         return Ok(manifest);
     }
@@ -34,14 +30,14 @@ pub async fn score(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
     tracing::info!(run = work.plan.run, shard, seconds = start.elapsed().as_secs_f64(), "loaded");
 
     work.state.set_stage(Stage::Scoring);
-    let writer = BlockingWriter::new(work.store.writer(&work.pairs_key(shard)).await?);
     let scoring = {
         let work = work.clone();
-        tokio::task::spawn_blocking(move || compare(&work, shard, &inputs, writer))
+        tokio::task::spawn_blocking(move || compare(&work, shard, &inputs))
     };
     let (outcome, scores, written) = scoring.await.map_err(|error| internal(&error.to_string()))??;
     let manifest = ShardManifest {
         version: FORMAT_VERSION,
+        work: work.plan.work.clone(),
         shard,
         shards: work.plan.shards,
         comparisons: outcome.comparisons,
@@ -69,7 +65,6 @@ fn compare(
     work: &Work,
     shard: u32,
     inputs: &Inputs,
-    writer: BlockingWriter,
 ) -> Result<(Outcome, Option<ShardScores>, Written), Failure> {
     let plan = &work.plan;
     let shares = memory::divide(plan.memory_limit_bytes, inputs.blocks_bytes)?;
@@ -93,16 +88,6 @@ fn compare(
     let exact = counting.finish();
     let scores = exact.map(|exact| histogram::of_shard(work, shard, inputs, &bins, exact, shares.encodings));
     let scores = scores.transpose()?;
-    let mut pairs = PairWriter::new(BufWriter::with_capacity(WRITE_BYTES, writer))?;
-    for pair in sorter.finish().map_err(in_scratch)? {
-        pairs.write(&pair.map_err(in_scratch)?)?;
-    }
-    let writer = pairs.finish()?.into_inner();
-    let writer = writer.map_err(|error| from_io("the pairs could not be stored", error.into_error()))?;
-    Ok((outcome, scores, writer.finish()?))
-}
-
-/// Whatever is wrong with temporary files is no fault of the data.
-fn in_scratch(error: crate::pairs::Error) -> Failure {
-    Failure { reason: FailureReason::Internal, message: error.to_string() }
+    let written = pair_output::store(work, shard, sorter)?;
+    Ok((outcome, scores, written))
 }

@@ -47,7 +47,7 @@ async fn progress(State(shown): State<Arc<Shown>>) -> Json<Progress> {
 }
 
 async fn metrics(State(shown): State<Arc<Shown>>) -> String {
-    let Progress { stage, comparisons, total_comparisons, pairs, mask_encrypted, mask_total } =
+    let Progress { stage, comparisons, total_comparisons, pairs, mask_encrypted, mask_total, waiting } =
         shown.job.progress();
     metrics::with_local_recorder(&shown.recorder, || {
         metrics::describe_counter!("linkage_comparisons_total", "Pairs of records compared by this pod");
@@ -64,6 +64,8 @@ async fn metrics(State(shown): State<Arc<Shown>>) -> String {
         if let Some((plan, kernel)) = shown.job.meter.method() {
             metrics::gauge!("linkage_method", "plan" => plan.name(), "kernel" => kernel).set(1.0);
         }
+        metrics::describe_gauge!("linkage_store_waiting", "1 while the pod waits for the object store");
+        metrics::gauge!("linkage_store_waiting").set(f64::from(u8::from(waiting.is_some())));
         metrics::counter!("linkage_comparisons_total").absolute(comparisons);
         metrics::counter!("linkage_pairs_total").absolute(pairs);
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::failure::corrupt;
-use super::{Work, memory, read_json};
+use super::{Work, memory, read_done, read_json};
 use crate::pairs::{Error, HEADER_BYTES, PAIR_BYTES, Pair, PairReader, PairStream};
 use crate::plan::FORMAT_VERSION;
 use crate::store::{BlockingReader, Store, Written};
@@ -20,25 +20,41 @@ pub(super) fn pairs_key(output: &str, shard: u32) -> String {
     format!("{output}pairs/{shard}.pairs")
 }
 
-/// What was written last of a shard; None if it has not been scored.
+/// What an earlier pod has written last of a shard of this very work: then there is nothing left to do. None where there
+/// is nothing, or what came of other work or of another version.
+pub(super) async fn done_before(work: &Work, shard: u32) -> Result<Option<ShardManifest>, Failure> {
+    let key = manifest_key(&work.plan.output, shard);
+    read_done(&work.store, &key, |manifest| is_of(manifest, work, &work.plan.work, shard)).await
+}
+
+/// What was written last of a shard, by a run with these keys and this work; None if it has not been scored.
 ///
 /// # Errors
-/// When it is not a manifest of this shard.
+/// When it is not a manifest of this shard and of that work.
 pub(super) async fn manifest(
     work: &Work,
     output: &str,
+    digest: &str,
     shard: u32,
 ) -> Result<Option<ShardManifest>, Failure> {
     let key = manifest_key(output, shard);
     let Some(manifest) = read_json::<ShardManifest>(&work.store, &key).await? else { return Ok(None) };
-    if manifest.version != FORMAT_VERSION || manifest.shard != shard || manifest.shards != work.plan.shards {
-        return Err(corrupt(&key, "it is of another run, or of another version"));
+    if !is_of(&manifest, work, digest, shard) {
+        return Err(corrupt(&key, "it is of another run, of other work, or of another version"));
     }
     if manifest.pairs.checked_mul(PAIR_BYTES) != manifest.bytes.checked_sub(HEADER_BYTES) {
         let why = format!("{} bytes are not those of {} pairs", manifest.bytes, manifest.pairs);
         return Err(corrupt(&key, &why));
     }
     Ok(Some(manifest))
+}
+
+fn is_of(manifest: &ShardManifest, work: &Work, digest: &str, shard: u32) -> bool {
+    let ShardManifest { version, shards, .. } = *manifest;
+    version == FORMAT_VERSION
+        && manifest.work == digest
+        && manifest.shard == shard
+        && shards == work.plan.shards
 }
 
 /// A shard's pairs in the store, not read yet.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::failure::{corrupt, internal};
 use super::outputs::{self, Output, ScoresOutputs};
 use super::scored_pairs::ScoredPairs;
-use super::{Work, encrypted, histogram, memory, read_json, seed, shard_pairs, take_over, write_json};
+use super::{Work, encrypted, histogram, memory, read_done, seed, shard_pairs, take_over, write_json};
 use crate::paillier::PublicKey;
 use crate::pairs::{self, Pair};
 use crate::plan::{FORMAT_VERSION, ResultType};
@@ -47,6 +47,7 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
     let Solved { groups, solving, results } = write_result(work, &manifests, seed).await?;
     let summary = RunSummary {
         version: FORMAT_VERSION,
+        work: work.plan.work.clone(),
         records: work.records(),
         comparisons: manifests.iter().map(|manifest| manifest.comparisons).sum(),
         pairs: manifests.iter().map(|manifest| manifest.pairs).sum(),
@@ -69,8 +70,11 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
     Ok(summary)
 }
 
+/// The summary of this very work. What came of other work is of no use, and is replaced.
 async fn solved_before(work: &Work) -> Result<Option<RunSummary>, Failure> {
-    let summary = read_json(&work.store, &work.summary_key()).await?;
+    let is_of_this_work =
+        |summary: &RunSummary| summary.version == FORMAT_VERSION && summary.work == work.plan.work;
+    let summary = read_done(&work.store, &work.summary_key(), is_of_this_work).await?;
     if summary.is_some() {
         tracing::info!(run = work.plan.run, "the run is complete already");
         work.store.delete(&work.seed_key()).await?;
@@ -79,7 +83,7 @@ async fn solved_before(work: &Work) -> Result<Option<RunSummary>, Failure> {
 }
 
 async fn manifest(work: &Work, shard: u32) -> Result<ShardManifest, Failure> {
-    let found = shard_pairs::manifest(work, &work.plan.output, shard).await?;
+    let found = shard_pairs::manifest(work, &work.plan.output, &work.plan.work, shard).await?;
     found.ok_or_else(|| {
         corrupt(&work.manifest_key(shard), "the shard has not been scored, or its pairs were deleted")
     })

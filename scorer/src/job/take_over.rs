@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::failure::{corrupt, from_io, internal};
 use super::shard_pairs::{self, StoredPairs};
-use super::{Work, read_json, write_json};
+use super::{Work, write_json};
 use crate::pairs::{Merge, PairWriter};
 use crate::plan::PairsFrom;
 use crate::store::{BlockingWriter, Written};
@@ -42,11 +42,11 @@ pub(super) async fn take_over(work: &Work, earlier: &PairsFrom) -> Result<(), Fa
 /// Tells how many pairs the shard has at or above the threshold.
 async fn take_over_shard(work: &Work, earlier: &PairsFrom, shard: u32) -> Result<u64, Failure> {
     let key = work.manifest_key(shard);
-    if let Some(manifest) = read_json::<ShardManifest>(&work.store, &key).await? {
+    if let Some(manifest) = shard_pairs::done_before(work, shard).await? {
         return Ok(manifest.pairs);
     }
     let start = Instant::now();
-    let found = shard_pairs::manifest(work, &earlier.output, shard).await?;
+    let found = shard_pairs::manifest(work, &earlier.output, &earlier.work, shard).await?;
     let manifest =
         found.ok_or_else(|| missing(earlier, &shard_pairs::manifest_key(&earlier.output, shard)))?;
     let pairs = StoredPairs::find(work, &earlier.output, &manifest).await?;
@@ -56,7 +56,9 @@ async fn take_over_shard(work: &Work, earlier: &PairsFrom, shard: u32) -> Result
     let copying = tokio::task::spawn_blocking(move || copy(pairs, threshold, writer));
     let (pairs, written) = copying.await.map_err(|error| internal(&error.to_string()))??;
     let seconds = start.elapsed().as_secs_f64();
-    let taken = ShardManifest { pairs, bytes: written.bytes, blake3: written.blake3, seconds, ..manifest };
+    let digest = work.plan.work.clone();
+    let Written { bytes, blake3 } = written;
+    let taken = ShardManifest { work: digest, pairs, bytes, blake3, seconds, ..manifest };
     write_json(&work.store, &key, &taken).await?;
     Ok(pairs)
 }

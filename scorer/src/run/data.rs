@@ -7,13 +7,21 @@ use scorer::ingest::{self, IngestError};
 use scorer::plan::{FORMAT_VERSION, IngestPlan, Limits, PartyInput};
 use scorer::store::Store;
 
+/// The parties' data in the store.
+pub(super) struct TakenIn {
+    pub inputs: Vec<PartyInput>,
+    /// How many records of each party are in no block; empty without blocking.
+    pub without_block: Vec<u64>,
+}
+
 /// Takes in all parties' files.
-pub(super) async fn take_in(request: &Request, store: &Store) -> Result<Vec<PartyInput>> {
-    let mut inputs: Vec<PartyInput> = Vec::new();
+pub(super) async fn take_in(request: &Request, store: &Store) -> Result<TakenIn> {
+    let (mut inputs, mut without_block) = (Vec::new(), Vec::new());
     for (dataset, party) in request.parties.iter().enumerate() {
         let contribution = ingest::from_files(&request.folder, store, &ingest_plan(request, party, dataset))
             .await
             .map_err(|error| explained(request, party, &error))?;
+        without_block.extend(contribution.records_without_block);
         inputs.push(PartyInput {
             party: party.name.clone(),
             encodings: contribution.encodings,
@@ -24,7 +32,7 @@ pub(super) async fn take_in(request: &Request, store: &Store) -> Result<Vec<Part
         });
     }
     check_sizes(&inputs)?;
-    Ok(inputs)
+    Ok(TakenIn { inputs, without_block })
 }
 
 /// What was wrong, and where. A single party goes by its file, and there is no project to speak of.

@@ -22,6 +22,7 @@ use scorer::summary::RunSummary;
 pub use advise::{AdviseArgs, advise};
 use args::PlaceArgs;
 pub use args::{DeduplicateArgs, RunArgs};
+use data::TakenIn;
 use output::Destination;
 use request::Request;
 use shown::ProgressDisplay;
@@ -71,7 +72,7 @@ async fn link(request: &Request, place: &PlaceArgs, state: &Arc<JobState>) -> Re
     let store = Store::in_directory(folder.path().join("store"))?;
 
     let display = ProgressDisplay::start(Arc::clone(state));
-    let inputs = data::take_in(request, &store).await?;
+    let TakenIn { inputs, without_block } = data::take_in(request, &store).await?;
     let work = Work {
         store: store.clone(),
         plan: Arc::new(plan(request, &destination, inputs, place.memory_limit)),
@@ -84,7 +85,7 @@ async fn link(request: &Request, place: &PlaceArgs, state: &Arc<JobState>) -> Re
     if let Some(file) = &place.scores {
         advise::save(&store, &summary, file).await?;
     }
-    output::print_summary(request, &summary, &files, start.elapsed());
+    output::print_summary(request, &summary, &without_block, &files, start.elapsed());
     if let Some(scores) = &summary.scores {
         advise::print(request.threshold, &scores.advice);
     }
@@ -99,6 +100,7 @@ fn plan(
 ) -> RunPlan {
     RunPlan {
         version: FORMAT_VERSION,
+        work: String::new(),
         run: request.name.clone(),
         threshold: request.threshold,
         result_type: request.result_type,
@@ -113,6 +115,7 @@ fn plan(
         mask_key: request.mask_key.clone(),
         solver: request.solver,
     }
+    .sealed()
 }
 
 async fn score_and_solve(work: &Work) -> Result<RunSummary> {

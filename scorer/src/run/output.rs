@@ -105,11 +105,17 @@ fn format_of(file: &Path) -> Option<ResultFormat> {
 }
 
 /// Says on standard output what was done.
-pub(super) fn print_summary(request: &Request, summary: &RunSummary, files: &[PathBuf], took: Duration) {
-    let parties = request.parties.iter().zip(&summary.records);
-    let records: Vec<String> =
-        parties.map(|(party, records)| format!("{} ({})", thousands(*records), party.name)).collect();
-    println!("records      {}", records.join(", "));
+pub(super) fn print_summary(
+    request: &Request,
+    summary: &RunSummary,
+    without_block: &[u64],
+    files: &[PathBuf],
+    took: Duration,
+) {
+    println!("records      {}", by_party(request, &summary.records));
+    if without_block.iter().any(|&records| records > 0) {
+        println!("no block     {}: compared with none", by_party(request, without_block));
+    }
     println!("comparisons  {}", thousands(summary.comparisons));
     println!("pairs        {}", thousands(summary.pairs));
     if let Some(groups) = summary.groups {
@@ -128,6 +134,14 @@ pub(super) fn print_summary(request: &Request, summary: &RunSummary, files: &[Pa
     );
     let shown: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     println!("result       {}", shown.join(", "));
+}
+
+/// A number for each party.
+fn by_party(request: &Request, numbers: &[u64]) -> String {
+    let parties = request.parties.iter().zip(numbers);
+    let shown: Vec<String> =
+        parties.map(|(party, number)| format!("{} ({})", thousands(*number), party.name)).collect();
+    shown.join(", ")
 }
 
 /// What was solved optimally, and what was too large for that.

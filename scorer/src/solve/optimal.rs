@@ -17,7 +17,7 @@ use crate::pairs::Pair;
 
 /// What bounds the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct OptimalOptions {
     /// Components with more records than this are solved greedily: from 2 to [`Self::MOST_RECORDS`].
     pub max_component_records: u32,

@@ -54,7 +54,7 @@ impl Solver {
 
 /// When two groups merge.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct GreedyOptions {
     /// Which share of the pairs between two groups must have come for them to merge: above 0, at most 1. Below 1,
     /// records may get into one group that are no pair. 1 by default.

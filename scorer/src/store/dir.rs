@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use super::key::PARTIAL;
-use super::{ObjectInfo, ObjectReader, StoreError};
+use super::{Deleted, ObjectInfo, ObjectReader, StoreError};
 
 const READ_BYTES: usize = 256 << 10;
 
@@ -103,6 +103,16 @@ impl DirStore {
         stream::once(listing).map_ok(|found| stream::iter(found).map(Ok)).try_flatten().boxed()
     }
 
+    /// The names of the folders directly below a prefix that ends in `/`.
+    pub fn folders(self: Arc<Self>, prefix: String) -> BoxStream<'static, Result<String, StoreError>> {
+        let listing = async move {
+            let what = format!("the folders below \"{prefix}\" cannot be listed");
+            let found = tokio::task::spawn_blocking(move || subfolders(&self.root.join(prefix))).await;
+            joined(found).map_err(StoreError::file(what))
+        };
+        stream::once(listing).map_ok(|found| stream::iter(found).map(Ok)).try_flatten().boxed()
+    }
+
     fn walk(&self, prefix: &str) -> std::io::Result<Vec<ObjectInfo>> {
         let parent = prefix.rsplit_once('/').map_or("", |(parent, _)| parent);
         let mut folders = vec![parent.to_owned()];
@@ -140,12 +150,12 @@ impl DirStore {
         }
     }
 
-    pub async fn delete_prefix(self: &Arc<Self>, prefix: &str) -> Result<u64, StoreError> {
+    pub async fn delete_prefix(self: &Arc<Self>, prefix: &str) -> Result<Deleted, StoreError> {
         let mut found = Arc::clone(self).list(prefix.to_owned());
-        let mut deleted = 0;
+        let mut objects = 0;
         while let Some(object) = found.try_next().await? {
             self.delete(&object.key).await?;
-            deleted += 1;
+            objects += 1;
         }
         // The folders are empty now, unless somebody is writing there.
         let folder = self.root.join(prefix);
@@ -153,7 +163,7 @@ impl DirStore {
             Err(error) if !is_absent(&error) => {
                 Err(StoreError::file(format!("the folder \"{prefix}\" cannot be deleted"))(error))
             }
-            _ => Ok(deleted),
+            _ => Ok(Deleted { objects, kept_versions: None }),
         }
     }
 
@@ -162,6 +172,22 @@ impl DirStore {
             .await
             .map_err(StoreError::file(format!("the directory {} cannot be used", self.root.display())))
     }
+}
+
+fn subfolders(folder: &Path) -> std::io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 pub(super) fn create_parent(path: &Path) -> std::io::Result<()> {
@@ -173,7 +199,13 @@ pub(super) fn joined<T>(result: Result<std::io::Result<T>, tokio::task::JoinErro
 }
 
 pub(super) fn writing(key: &str) -> impl FnOnce(std::io::Error) -> StoreError + use<> {
-    StoreError::file(format!("the object \"{key}\" cannot be written"))
+    let key = key.to_owned();
+    move |error| match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            StoreError::Full { what: format!("writing \"{key}\"") }
+        }
+        _ => StoreError::file(format!("the object \"{key}\" cannot be written"))(error),
+    }
 }
 
 fn reading(key: &str) -> impl FnOnce(std::io::Error) -> StoreError + use<> {

@@ -32,6 +32,18 @@ pub enum StoreError {
         /// What went wrong.
         why: String,
     },
+    /// The store has no space left: trying again helps once somebody has made room.
+    #[error("the store has no space left for {what}; make room or enlarge its volume")]
+    Full {
+        /// What was to be written.
+        what: String,
+    },
+    /// The store has forgotten the parts of an object that was being written: write all of it again.
+    #[error("the store does not know any more what was written of \"{key}\"; write it again")]
+    UploadLost {
+        /// The object's key.
+        key: String,
+    },
     /// The store answered that it will not do this.
     #[error("the store rejects {what}: {why}")]
     Rejected {
@@ -93,7 +105,14 @@ pub enum StoreError {
 impl StoreError {
     /// Whether trying again later may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Truncated { .. } | Self::Replaced { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::Full { .. }
+                | Self::UploadLost { .. }
+                | Self::Truncated { .. }
+                | Self::Replaced { .. }
+        )
     }
 
     pub(super) fn file(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {

@@ -10,6 +10,7 @@ mod error;
 mod file_writer;
 mod hash;
 mod key;
+mod patience;
 mod reader;
 mod s3;
 mod transfer;
@@ -20,7 +21,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -30,6 +31,7 @@ pub use args::StoreArgs;
 pub use blocking::{BlockingReader, BlockingWriter, ChangedContent};
 pub use error::StoreError;
 pub use reader::ObjectReader;
+pub use s3::credentials_in_environment;
 pub use writer::{FIRST_PART_BYTES, ObjectWriter, PARTS_IN_FLIGHT, Written};
 
 pub(crate) use hash::ContentHash;
@@ -64,6 +66,15 @@ pub struct ObjectInfo {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// What came of deleting all below a prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// How many objects were deleted.
+    pub objects: u64,
+    /// Why older versions of them stay in the bucket; None when there are none, or they went.
+    pub kept_versions: Option<String>,
+}
+
 impl Store {
     /// A store in a local directory, which is created when needed.
     ///
@@ -71,6 +82,29 @@ impl Store {
     /// Fails when the directory cannot be made.
     pub fn in_directory(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         Ok(Self { backend: Backend::Dir(Arc::new(DirStore::new(root.into())?)) })
+    }
+
+    /// The same store, for work that is costly to do again: each request, and each part of an object, waits for a store that
+    /// is away, overloaded or full, for at most so long; and goes on within 15 seconds after its return. Without a limit
+    /// above zero it is as impatient as before.
+    #[must_use]
+    pub fn patient(&self, limit: Duration) -> Self {
+        match &self.backend {
+            Backend::S3(s3) if !limit.is_zero() => Self { backend: Backend::S3(Arc::new(s3.patient(limit))) },
+            _ => self.clone(),
+        }
+    }
+
+    fn is_patient(&self) -> bool {
+        matches!(&self.backend, Backend::S3(s3) if s3.is_patient())
+    }
+
+    /// While a patient store is waited for: what is wrong, since when, and what happens next, in a sentence.
+    pub fn waiting(&self) -> Option<String> {
+        match &self.backend {
+            Backend::S3(s3) => s3.waiting(),
+            Backend::Dir(_) => None,
+        }
     }
 
     /// What is known of an object, or None if there is none.
@@ -192,11 +226,30 @@ impl Store {
         }
     }
 
-    /// Deletes all objects below a prefix, and what unfinished uploads have left there. Tells how many objects.
+    /// The names of the folders directly below a prefix that ends in `/`. Those that hold nothing but unfinished uploads may be
+    /// missing.
+    pub fn folders(&self, prefix: &str) -> BoxStream<'static, Result<String, StoreError>> {
+        let checked = match prefix.ends_with('/') {
+            true => key::check_prefix(prefix),
+            false => {
+                Err(StoreError::InvalidKey { key: prefix.into(), why: "a folder's prefix must end in '/'" })
+            }
+        };
+        if let Err(error) = checked {
+            return Box::pin(futures::stream::once(async { Err(error) }));
+        }
+        match &self.backend {
+            Backend::S3(s3) => Arc::clone(s3).folders(prefix.to_owned()),
+            Backend::Dir(dir) => Arc::clone(dir).folders(prefix.to_owned()),
+        }
+    }
+
+    /// Deletes all objects below a prefix, what unfinished uploads have left there, and older versions, as far as the bucket
+    /// has any and the store permits that.
     ///
     /// # Errors
     /// Fails when the prefix does not end in `/`, or the store does not answer; some objects may be gone then.
-    pub async fn delete_prefix(&self, prefix: &str) -> Result<u64, StoreError> {
+    pub async fn delete_prefix(&self, prefix: &str) -> Result<Deleted, StoreError> {
         key::check_prefix(prefix)?;
         if !prefix.ends_with('/') {
             return Err(StoreError::InvalidKey {

@@ -45,6 +45,7 @@ impl Store {
         end: u64,
         etag: Option<&str>,
     ) -> Result<bytes::Bytes, StoreError> {
+        let attempts = if self.is_patient() { 1 } else { ATTEMPTS };
         let mut attempt = 1;
         loop {
             let reader = match &self.backend {
@@ -56,7 +57,7 @@ impl Store {
                 Err(error) => return Err(error),
             };
             match fetched {
-                Err(error) if error.is_transient() && attempt < ATTEMPTS => {
+                Err(error) if error.is_transient() && attempt < attempts => {
                     tracing::warn!(key, start, attempt, %error, "reading again");
                     tokio::time::sleep(PAUSE * attempt).await;
                     attempt += 1;

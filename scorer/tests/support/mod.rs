@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod fake_s3;
 pub mod program;
 pub mod weed;
 

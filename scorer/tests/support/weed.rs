@@ -23,6 +23,15 @@ pub struct Weed {
 impl Weed {
     /// Starts it, and waits until it answers.
     pub async fn start() -> Self {
+        Self::start_with(["-master.volumeSizeLimitMB=256", "-volume.max=50"]).await
+    }
+
+    /// One that has room for a few megabytes in the bucket `ready`, and for nothing elsewhere.
+    pub async fn start_small() -> Self {
+        Self::start_with(["-master.volumeSizeLimitMB=1", "-volume.max=1"]).await
+    }
+
+    async fn start_with(volumes: [&str; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = folder.path().join("s3.json");
         std::fs::write(&settings, identities()).unwrap();
@@ -32,7 +41,10 @@ impl Weed {
             .arg("server")
             .arg(format!("-dir={}", folder.path().display()))
             .args(["-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"])
-            .args(["-master.volumeSizeLimitMB=256", "-volume.max=50", "-master.telemetry=false"])
+            .args(volumes)
+            .arg("-master.telemetry=false")
+            // services on fixed ports, which another store on this machine may have taken
+            .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
             // by default it asks for a hundredth of the disk, however large that is
             .arg("-volume.minFreeSpace=1GiB")
             .arg(format!("-s3.config={}", settings.display()))

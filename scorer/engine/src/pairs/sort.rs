@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::slice::ParallelSliceMut;
 
@@ -47,8 +48,11 @@ pub struct PairSorter {
 /// Sorted pairs out of a [`PairSorter`], as an iterator.
 #[derive(Debug)]
 pub struct SortedPairs {
-    merge: Merge<Run>,
+    merge: Merge<OpenRun>,
     len: u64,
+    /// What is merged, to be merged once more.
+    runs: Vec<Run>,
+    scratch: PathBuf,
 }
 
 impl PairSorter {
@@ -104,8 +108,8 @@ impl PairSorter {
                 runs = vec![merge_runs(&self.scratch, runs)?];
             }
         }
-        runs.push(Run::Memory(self.buffer.into_iter()));
-        Ok(SortedPairs { merge: Merge::new(runs)?, len })
+        runs.push(Run::Memory(Arc::new(self.buffer)));
+        Ok(SortedPairs { merge: merge(&self.scratch, &runs)?, len, runs, scratch: self.scratch })
     }
 
     /// Grows the buffer by doubling, but never past the limit.
@@ -149,6 +153,14 @@ impl SortedPairs {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+
+    /// The same pairs from the first one on, however many have been taken.
+    ///
+    /// # Errors
+    /// When a temporary file cannot be read.
+    pub fn again(self) -> Result<Self, Error> {
+        Ok(Self { merge: merge(&self.scratch, &self.runs)?, ..self })
+    }
 }
 
 impl Iterator for SortedPairs {
@@ -162,23 +174,32 @@ impl Iterator for SortedPairs {
 /// One sorted run.
 #[derive(Debug)]
 enum Run {
-    Memory(std::vec::IntoIter<Pair>),
+    Memory(Arc<Vec<Pair>>),
+    File(File),
+}
+
+/// A run that is being read, one reader at a time: the readers of a file share their place in it.
+#[derive(Debug)]
+enum OpenRun {
+    Memory { pairs: Arc<Vec<Pair>>, read: usize },
     File(PairReader<File>),
 }
 
-impl PairStream for Run {
+impl PairStream for OpenRun {
     fn name(&self) -> &str {
         match self {
-            Self::Memory(_) => "sorted pairs",
+            Self::Memory { .. } => "sorted pairs",
             Self::File(pairs) => pairs.name(),
         }
     }
 
     fn read_block(&mut self, block: &mut Vec<Pair>) -> Result<(), Error> {
         match self {
-            Self::Memory(pairs) => {
+            Self::Memory { pairs, read } => {
+                let rest = &pairs[*read..];
                 block.clear();
-                block.extend(pairs.take(BLOCK_PAIRS));
+                block.extend_from_slice(&rest[..rest.len().min(BLOCK_PAIRS)]);
+                *read += block.len();
                 Ok(())
             }
             Self::File(pairs) => pairs.read_block(block),
@@ -186,20 +207,37 @@ impl PairStream for Run {
     }
 }
 
+fn merge(scratch: &Path, runs: &[Run]) -> Result<Merge<OpenRun>, Error> {
+    Merge::new(runs.iter().map(|run| open(scratch, run)).collect::<Result<_, _>>()?)
+}
+
+fn open(scratch: &Path, run: &Run) -> Result<OpenRun, Error> {
+    match run {
+        Run::Memory(pairs) => Ok(OpenRun::Memory { pairs: Arc::clone(pairs), read: 0 }),
+        Run::File(file) => {
+            let mut file = file.try_clone().map_err(|e| trouble(scratch, e))?;
+            file.rewind().map_err(|e| trouble(scratch, e))?;
+            Ok(OpenRun::File(PairReader::new("scratch file", file)?))
+        }
+    }
+}
+
 fn merge_runs(scratch: &Path, runs: Vec<Run>) -> Result<Run, Error> {
-    write_run(scratch, Merge::new(runs)?)
+    write_run(scratch, merge(scratch, &runs)?)
 }
 
 fn write_run(scratch: &Path, pairs: impl Iterator<Item = Result<Pair, Error>>) -> Result<Run, Error> {
-    let trouble = |e| Error::io(format!("scratch file in {}", scratch.display()), e);
-    let file = tempfile::tempfile_in(scratch).map_err(trouble)?;
+    let file = tempfile::tempfile_in(scratch).map_err(|e| trouble(scratch, e))?;
     let mut writer = PairWriter::new(BufWriter::with_capacity(1 << 16, file))?;
     for pair in pairs {
         writer.write(&pair?)?;
     }
-    let mut file = writer.finish()?.into_inner().map_err(|e| trouble(e.into_error()))?;
-    file.rewind().map_err(trouble)?;
-    Ok(Run::File(PairReader::new("scratch file", file)?))
+    let file = writer.finish()?.into_inner().map_err(|e| trouble(scratch, e.into_error()))?;
+    Ok(Run::File(file))
+}
+
+fn trouble(scratch: &Path, error: std::io::Error) -> Error {
+    Error::io(format!("scratch file in {}", scratch.display()), error)
 }
 
 #[cfg(test)]

@@ -309,6 +309,33 @@ fn hostile_documents_end_in_an_error() {
 }
 
 #[test]
+fn an_empty_block_id_is_no_block_and_records_without_one_are_counted() {
+    for (template, blocks, without) in [
+        (r#"{"clknblocks": [["$1", "", "a"], ["$2", ""], ["$3"]]}"#, vec![entry(0, "a")], 2),
+        (r#"{"clknblocks": [["$1", ""], ["$2", "", ""], ["$3", ""]]}"#, vec![], 3),
+        (
+            r#"{"encodings": ["$1", "$2", "$3"], "blocks": {"2": ["", "b", 7], "0": [""]}}"#,
+            vec![entry(2, "b"), entry(2, "7")],
+            2,
+        ),
+        (
+            r#"{"blocks": {"1": ["a", "b"], "0": ["a"], "2": ["c"]}, "encodings": ["$1", "$2", "$3"]}"#,
+            vec![entry(1, "a"), entry(1, "b"), entry(0, "a"), entry(2, "c")],
+            0,
+        ),
+        (r#"{"encodings": ["$1", "$2", "$3"], "blocks": {}}"#, vec![], 3),
+    ] {
+        for chunk in [1, usize::MAX] {
+            let (contribution, stored) = take_in(&document(template), chunk, BLOCKING).unwrap();
+            assert_eq!(stored.blocks, blocks, "{template}");
+            assert_eq!(contribution.records_without_block, Some(without), "{template}");
+        }
+    }
+    let (contribution, _) = take_in(&document(r#"{"clks": ["$1"]}"#), 1, PLAIN).unwrap();
+    assert_eq!(contribution.records_without_block, None);
+}
+
+#[test]
 fn a_million_blocks_of_one_record_pass() {
     let blocks: Vec<String> = (0..1_000_000).map(|block| block.to_string()).collect();
     let text = format!(r#"{{"encodings": ["{}"], "blocks": {{"0": [{}]}}}}"#, encoding(1), blocks.join(","));

@@ -29,7 +29,8 @@ fn any_document() -> impl Strategy<Value = (String, Stored)> {
         let text = if spaced { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) };
         let encodings = records.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
         let mut blocks: Vec<_> = records.iter().zip(0..).flat_map(|((_, blocks), record)| {
-            blocks.iter().map(move |block| entry(record, block))
+            // an empty block id is no block
+            blocks.iter().filter(|block| !block.is_empty()).map(move |block| entry(record, block))
         }).collect();
         blocks.sort();
         (text.unwrap(), Stored { encodings, blocks })
@@ -44,6 +45,8 @@ proptest! {
         let (contribution, mut stored) = take_in(text.as_bytes(), chunk, BLOCKING).unwrap();
         stored.blocks.sort();
         prop_assert_eq!(contribution.encoding_bytes, 16);
+        let in_a_block: std::collections::BTreeSet<u32> = expected.blocks.iter().map(|(record, _)| *record).collect();
+        prop_assert_eq!(contribution.records_without_block, Some(contribution.records - in_a_block.len() as u64));
         prop_assert_eq!(stored, expected);
     }
 

@@ -7,10 +7,12 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 
+use super::credentials;
 use super::error::{S3Result, status};
 use crate::store::StoreError;
 
 /// Where the bucket is.
+#[derive(Clone)]
 pub(in crate::store) struct S3Settings {
     pub bucket: String,
     /// Empty, or ending in `/`.
@@ -27,18 +29,20 @@ const READ: Duration = Duration::from_secs(60);
 const ATTEMPTS: u32 = 5;
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-pub(super) async fn connect(settings: &S3Settings) -> Client {
+pub(super) async fn connect(settings: &S3Settings) -> Result<Client, StoreError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT)
         .read_timeout(READ)
         .operation_attempt_timeout(ATTEMPT)
         .build();
-    let shared = aws_config::defaults(BehaviorVersion::latest())
+    let mut defaults = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
         .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(MAX_BACKOFF))
-        .load()
-        .await;
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(MAX_BACKOFF));
+    if let Some(credentials) = credentials::in_environment()? {
+        defaults = defaults.credentials_provider(credentials);
+    }
+    let shared = defaults.load().await;
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
         // S3-compatible stores reject the checksum trailers that the client would send by itself.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -46,7 +50,7 @@ pub(super) async fn connect(settings: &S3Settings) -> Client {
     if let Some(endpoint) = &settings.endpoint {
         config = config.endpoint_url(endpoint).force_path_style(true);
     }
-    Client::from_conf(config.build())
+    Ok(Client::from_conf(config.build()))
 }
 
 pub(super) async fn create_bucket(client: &Client, settings: &S3Settings) -> Result<(), StoreError> {

@@ -6,11 +6,42 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use super::S3Store;
 use crate::store::StoreError;
 
+/// Codes of stores that are full.
+const FULL: [&str; 5] = [
+    "XMinioStorageFull",
+    "InsufficientStorage",
+    "QuotaExceeded",
+    "XMinioAdminBucketQuotaExceeded",
+    "NoSpaceLeft",
+];
+/// Codes that mean trouble, whatever the status: a request that takes long is answered 200 before its outcome is known.
+const TROUBLE: [&str; 7] = [
+    "InternalError",
+    "ServiceUnavailable",
+    "SlowDown",
+    "RequestTimeout",
+    "OperationAborted",
+    "Throttling",
+    "NoSuchBucket",
+];
+
 /// The HTTP status of a refusal.
 pub(super) fn status<T, E>(answer: &Result<T, SdkError<E, HttpResponse>>) -> Option<u16> {
     match answer {
         Err(SdkError::ServiceError(refusal)) => Some(refusal.raw().status().as_u16()),
         _ => None,
+    }
+}
+
+/// The code of a refusal, and its words; empty where there are none.
+pub(super) fn code_and_message<T, E: ProvideErrorMetadata>(
+    answer: &Result<T, SdkError<E, HttpResponse>>,
+) -> (&str, &str) {
+    match answer {
+        Err(SdkError::ServiceError(refusal)) => {
+            (refusal.err().code().unwrap_or_default(), refusal.err().message().unwrap_or_default())
+        }
+        _ => ("", ""),
     }
 }
 
@@ -32,6 +63,9 @@ pub(super) trait S3Result<T>: Sized {
     /// `what` is tried; a 404 means that there is no object `key`.
     fn or_store_error(self, what: impl Fn() -> String, key: Option<&str>) -> Result<T, StoreError>;
 
+    /// Writing `key` is tried.
+    fn for_writing(self, key: &str) -> Result<T, StoreError>;
+
     fn for_key(self, _: &S3Store, doing: &str, key: &str) -> Result<T, StoreError> {
         self.or_store_error(|| format!("{doing} \"{key}\""), Some(key))
     }
@@ -52,12 +86,16 @@ where
             };
             let status = refusal.raw().status().as_u16();
             let code = refusal.err().code().unwrap_or_default();
-            let why = || match refusal.err().message() {
-                Some(message) => format!("{status} {code}: {message}"),
-                None => format!("{status} {code}").trim_end().to_owned(),
+            let message = refusal.err().message().unwrap_or_default();
+            let why = || match message {
+                "" => format!("{status} {code}").trim_end().to_owned(),
+                message => format!("{status} {code}: {message}"),
             };
             match (status, code, key) {
-                (_, "NoSuchBucket", _) => StoreError::Unavailable { what: what(), why: why() },
+                _ if is_full(status, code, message) => StoreError::Full { what: what() },
+                (_, code, _) if TROUBLE.contains(&code) => {
+                    StoreError::Unavailable { what: what(), why: why() }
+                }
                 (404, _, Some(key)) => StoreError::NotFound { key: key.into() },
                 (401 | 403, ..) => StoreError::Denied { what: what() },
                 // 409: somebody else writes at this moment
@@ -66,4 +104,31 @@ where
             }
         })
     }
+
+    fn for_writing(self, key: &str) -> Result<T, StoreError> {
+        let what = || format!("writing \"{key}\"");
+        match &self {
+            Err(SdkError::ServiceError(refusal)) if refusal.err().code() == Some("NoSuchUpload") => {
+                Err(StoreError::UploadLost { key: key.into() })
+            }
+            Err(SdkError::ServiceError(refusal)) if is_full_seaweed(refusal.raw(), refusal.err()) => {
+                Err(StoreError::Full { what: what() })
+            }
+            _ => self.or_store_error(what, None),
+        }
+    }
+}
+
+fn is_full(status: u16, code: &str, message: &str) -> bool {
+    status == 507
+        || FULL.contains(&code)
+        || message.contains("no free volumes left")
+        || message.contains("No writable volumes")
+}
+
+/// SeaweedFS says no more than that there is an internal error when all of its volumes are full, or its disk is. It says
+/// the same in the first seconds after its start, when it has no volumes yet.
+fn is_full_seaweed(answer: &HttpResponse, error: &impl ProvideErrorMetadata) -> bool {
+    let by = answer.headers().get("server").unwrap_or_default();
+    by.starts_with("SeaweedFS") && error.code() == Some("InternalError")
 }

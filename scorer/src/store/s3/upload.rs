@@ -95,8 +95,9 @@ impl S3Upload {
 impl Parts {
     async fn begin(store: Arc<S3Store>, key: &str) -> Result<Self, StoreError> {
         let request = store.client.create_multipart_upload().bucket(store.bucket()).key(store.full(key));
-        let answer = request.content_type(CONTENT_TYPE).send().await;
-        let id = answer.for_key(&store, "writing", key)?.upload_id.ok_or_else(|| StoreError::Rejected {
+        let request = request.content_type(CONTENT_TYPE);
+        let begun = store.patiently(|| async { request.clone().send().await.for_writing(key) }).await?;
+        let id = begun.upload_id.ok_or_else(|| StoreError::Rejected {
             what: format!("writing \"{key}\""),
             why: "it names no upload".into(),
         })?;
@@ -133,15 +134,7 @@ impl Parts {
         self.done.sort_by_key(CompletedPart::part_number);
         let parts =
             CompletedMultipartUpload::builder().set_parts(Some(std::mem::take(&mut self.done))).build();
-        let (client, full) = (&self.store.client, self.store.full(&self.key));
-        let request = client.complete_multipart_upload().bucket(self.store.bucket()).key(full);
-        let answer = request.upload_id(&self.id).multipart_upload(parts).send().await;
-        // A completion whose answer was lost is sent again by the client, and finds no upload any more.
-        let lost_answer = status(&answer) == Some(404)
-            && self.store.head(&self.key).await?.is_some_and(|object| object.bytes == bytes);
-        if !lost_answer {
-            answer.or_store_error(|| format!("writing \"{}\"", self.key), None)?;
-        }
+        self.store.complete(&self.key, &self.id, &parts, bytes).await?;
         self.ended = true;
         Ok(())
     }
@@ -172,10 +165,33 @@ impl S3Store {
         number: i32,
         content: Bytes,
     ) -> Result<CompletedPart, StoreError> {
-        let request = self.client.upload_part().bucket(self.bucket()).key(self.full(key));
-        let request = request.upload_id(id).part_number(number).body(ByteStream::from(content));
-        let sent = request.send().await.or_store_error(|| format!("writing \"{key}\""), None)?;
+        let send = || async {
+            let request = self.client.upload_part().bucket(self.bucket()).key(self.full(key));
+            let request = request.upload_id(id).part_number(number).body(ByteStream::from(content.clone()));
+            request.send().await.for_writing(key)
+        };
+        let sent = self.patiently(send).await?;
         Ok(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build())
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        id: &str,
+        parts: &CompletedMultipartUpload,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
+        let request = self.client.complete_multipart_upload().bucket(self.bucket()).key(self.full(key));
+        let request = request.upload_id(id).multipart_upload(parts.clone());
+        let lost = match self.patiently(|| async { request.clone().send().await.for_writing(key) }).await {
+            Err(lost @ StoreError::UploadLost { .. }) => lost,
+            answer => return answer.map(drop),
+        };
+        // A completion whose answer was lost is sent again, and finds no upload any more.
+        match self.head(key).await? {
+            Some(object) if object.bytes == bytes => Ok(()),
+            _ => Err(lost),
+        }
     }
 
     /// Takes the key as it is in the bucket. An upload that has gone meanwhile is as good as aborted.

@@ -28,6 +28,19 @@ proptest! {
         expected.sort();
         prop_assert!(sorted(sorter) == expected);
     }
+
+    #[test]
+    fn they_can_be_had_again_however_many_were_taken(count in 0..3000u32, buffered in 0..100usize, taken in 0..3000usize) {
+        let mut sorter = PairSorter::new(buffered * 24, std::env::temp_dir());
+        (0..count).try_for_each(|i| sorter.push(pair(i))).unwrap();
+        let mut expected: Vec<Pair> = (0..count).map(pair).collect();
+        expected.sort();
+        let mut sorted = sorter.finish().unwrap();
+        prop_assert!(sorted.by_ref().take(taken).all(|pair| pair.is_ok()));
+        let again = sorted.again().unwrap();
+        prop_assert_eq!(again.len(), u64::from(count));
+        prop_assert!(again.map(Result::unwrap).collect::<Vec<_>>() == expected);
+    }
 }
 
 #[test]

@@ -1,11 +1,19 @@
 //! Reads the two manifests from one YAML file and judges them as the API server would.
 
+mod documents;
+mod metadata;
+mod scalars;
+mod schema;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
+use kube::CustomResourceExt;
 use kube::core::cel::{ValidationErrors, validate_cel};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{GROUP, LinkageProject, LinkageRun};
+use documents::Document;
 
 /// Why manifests cannot be used.
 #[derive(Debug)]
@@ -59,41 +67,32 @@ impl std::fmt::Display for ManifestError {
 
 impl std::error::Error for ManifestError {}
 
-/// Reads a file that holds one LinkageProject and one LinkageRun of it.
+/// Reads a file that holds one LinkageProject and one LinkageRun of it, and gives the verdict that `kubectl apply` would
+/// give on it.
 ///
 /// # Errors
 /// Fails when a document is malformed, has unknown fields or breaks a rule of the resource's schema, or when there
 /// is not exactly one of each.
 pub fn read(yaml: &str) -> Result<(LinkageProject, LinkageRun), ManifestError> {
     let (mut projects, mut runs) = (Vec::new(), Vec::new());
-    for (index, document) in serde_yaml::Deserializer::from_str(yaml).enumerate() {
-        let document_number = index + 1;
-        let value = Value::deserialize(document)
-            .map_err(|e| ManifestError::Malformed { document: document_number, why: e.to_string() })?;
-        if value.is_null() {
+    for (index, document) in documents::read(yaml).enumerate() {
+        let number = index + 1;
+        let document = document.map_err(|why| ManifestError::Malformed { document: number, why })?;
+        if document.value.is_null() {
             continue;
         }
-        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("(none)").to_owned();
+        let text = |key: &str| document.value.get(key).and_then(Value::as_str).unwrap_or("(none)").to_owned();
         match (text("apiVersion").as_str(), text("kind").as_str()) {
-            ("pprl.dev/v1alpha1", "LinkageProject") => projects.push(typed(document_number, value)?),
-            ("pprl.dev/v1alpha1", "LinkageRun") => runs.push(typed(document_number, value)?),
+            ("pprl.dev/v1alpha1", "LinkageProject") => projects.push(typed(number, document)?),
+            ("pprl.dev/v1alpha1", "LinkageRun") => runs.push(typed(number, document)?),
             (version, kind) => {
                 let what = format!("{kind} of {version}");
-                return Err(ManifestError::UnknownKind { document: document_number, what });
+                return Err(ManifestError::UnknownKind { document: number, what });
             }
         }
     }
     let [project]: [LinkageProject; 1] = exactly_one(projects, "LinkageProject")?;
     let [run]: [LinkageRun; 1] = exactly_one(runs, "LinkageRun")?;
-    check(&project, "LinkageProject", project.metadata.name.as_deref())?;
-    check(&run, "LinkageRun", run.metadata.name.as_deref())?;
-    let names: Vec<_> = project.spec.parties.iter().map(|party| &party.name).collect();
-    if let Some(name) =
-        names.iter().enumerate().find_map(|(i, name)| names[..i].contains(name).then_some(name))
-    {
-        let resource = format!("LinkageProject {}", project.metadata.name.as_deref().unwrap_or_default());
-        return Err(ManifestError::Invalid { resource, why: format!("two parties are named \"{name}\"") });
-    }
     if project.metadata.name.as_ref() != Some(&run.spec.project_ref.name) {
         return Err(ManifestError::Mismatch(format!(
             "the run's projectRef names \"{}\", but the project in the file is \"{}\"",
@@ -111,62 +110,56 @@ fn exactly_one<T>(found: Vec<T>, kind: &str) -> Result<[T; 1], ManifestError> {
         .map_err(|_| ManifestError::Mismatch(format!("the file must hold exactly one {kind}, not {count}")))
 }
 
-fn typed<T: DeserializeOwned + Serialize>(document: usize, value: Value) -> Result<T, ManifestError> {
-    let malformed = |e: serde_json::Error| ManifestError::Malformed { document, why: e.to_string() };
-    let resource: T = T::deserialize(&value).map_err(malformed)?;
-    // what does not survive the way through the type has no field there
-    let kept = serde_json::to_value(&resource).map_err(malformed)?;
-    match lost_field(&value["spec"], &kept["spec"]) {
-        None => Ok(resource),
-        Some(path) => Err(ManifestError::UnknownField {
-            resource: format!(
-                "{} {}",
-                value["kind"].as_str().unwrap_or_default(),
-                value["metadata"]["name"].as_str().unwrap_or_default()
-            ),
-            field: format!("spec{path}"),
-        }),
-    }
-}
-
-fn lost_field(given: &Value, kept: &Value) -> Option<String> {
-    match (given, kept) {
-        (Value::Object(given), kept) => {
-            given.iter().filter(|(_, value)| !is_empty(value)).find_map(|(key, value)| match kept.get(key) {
-                None => Some(format!(".{key}")),
-                Some(kept) => lost_field(value, kept).map(|rest| format!(".{key}{rest}")),
-            })
-        }
-        (Value::Array(given), Value::Array(kept)) => {
-            given.iter().zip(kept).enumerate().find_map(|(index, (given, kept))| {
-                lost_field(given, kept).map(|rest| format!("[{index}]{rest}"))
-            })
-        }
-        _ => None,
-    }
-}
-
-/// Empty values may be left out when a resource is written again.
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        _ => false,
-    }
-}
-
-fn check<T>(resource: &T, kind: &str, name: Option<&str>) -> Result<(), ManifestError>
+/// The resource of a document, if the API server would take it.
+fn typed<T>(number: usize, mut document: Document) -> Result<T, ManifestError>
 where
-    T: kube::CustomResourceExt + Serialize,
+    T: CustomResourceExt + DeserializeOwned + Serialize,
 {
-    let resource_name = format!("{kind} {}", name.unwrap_or("(without metadata.name)"));
-    let invalid = |why: String| ManifestError::Invalid { resource: resource_name.clone(), why };
-    if name.is_none_or(str::is_empty) {
-        return Err(invalid("metadata.name is missing".into()));
+    let resource = format!(
+        "{} {}",
+        document.value["kind"].as_str().unwrap_or_default(),
+        document.value["metadata"]["name"].as_str().unwrap_or("(without metadata.name)")
+    );
+    judge::<T>(&resource, &mut document)?;
+    // a rule that also looks at the resource before it, which cannot be evaluated here
+    if document.value["metadata"]["name"].as_str().is_some_and(|name| name.contains('.')) {
+        let why = "metadata.name must not contain a dot, because pods are named after it".into();
+        return Err(ManifestError::Invalid { resource, why });
     }
-    validate_cel(resource).map_err(|errors: ValidationErrors| invalid(errors.to_string()))
+    let malformed =
+        |error: serde_json::Error| ManifestError::Malformed { document: number, why: error.to_string() };
+    let typed: T = T::deserialize(document.value).map_err(malformed)?;
+    let rules = validate_cel(&typed).map_err(|broken: ValidationErrors| broken.to_string());
+    rules.map_err(|why| ManifestError::Invalid { resource, why })?;
+    Ok(typed)
+}
+
+/// Judges what the schema says, rules aside. Unknown fields come first, as with the API server.
+fn judge<T: CustomResourceExt>(resource: &str, document: &mut Document) -> Result<(), ManifestError> {
+    let Some(fields) = document.value.as_object_mut() else { return Ok(()) };
+    // the status is written by the operator alone; the API server passes over it
+    fields.remove("status");
+    let crd = T::crd();
+    let schema = crd.spec.versions.into_iter().next().and_then(|version| version.schema?.open_api_v3_schema);
+    let mut metadata = fields.remove("metadata").unwrap_or_default();
+    metadata::fill(&mut metadata);
+    let mut schema = schema.unwrap_or_default();
+    for known in ["apiVersion", "kind"] {
+        let text = JSONSchemaProps { type_: Some("string".into()), ..JSONSchemaProps::default() };
+        schema.properties.get_or_insert_default().insert(known.into(), text);
+    }
+    let findings = schema::judge("", &mut document.value, &schema, &document.plain);
+    let unknown = metadata::unknown_field(&metadata).into_iter().chain(findings.unknown).next();
+    let faults = metadata::faults(&metadata, |path| document.plain.get(path).cloned());
+    document.value["metadata"] = metadata;
+    if let Some(field) = unknown {
+        return Err(ManifestError::UnknownField { resource: resource.into(), field });
+    }
+    let faults: Vec<_> = faults.into_iter().chain(findings.faults).collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(ManifestError::Invalid { resource: resource.into(), why: faults.join("; ") })
 }
 
 #[cfg(test)]
@@ -205,7 +198,7 @@ spec: {projectRef: {name: hospitals}, threshold: 0.8}
         let cases = [
             ("threshold: 0.8", "threshold: 0", "threshold must be above 0"),
             ("threshold: 0.8", "threshold: 1.5", "at most 1"),
-            ("threshold: 0.8", "treshold: 0.8", "threshold"),
+            ("threshold: 0.8", "treshold: 0.8", "unknown field \"spec.treshold\""),
             ("threshold: 0.8", "threshold: 0.8, suspnd: true", "unknown field \"spec.suspnd\""),
             ("threshold: 0.8", "threshold: 0.8, fromRun: {name: first}", "fromRun names the run itself"),
             (
@@ -232,7 +225,7 @@ spec: {projectRef: {name: hospitals}, threshold: 0.8}
             ("threshold: 0.8", "threshold: 0.8, solver: {algorithm: Hungarian}", "Hungarian"),
             ("threshold: 0.8", "threshold: 0.8, solver: {merge: 0.5}", "unknown field \"spec.solver.merge\""),
             ("{encodings: b.json}", "{encodings: b.json, block: c}", "spec.parties[1].source.block"),
-            ("name: b,", "name: a,", "two parties are named \"a\""),
+            ("name: b,", "name: a,", "spec.parties[1] repeats \"a\""),
             ("name: b,", "name: B b,", "lower-case"),
             (", {name: b, source: {encodings: b.json}}", "", "two parties or more"),
             ("encodings: b.json", "encodings: runs/x", "must not lie below"),

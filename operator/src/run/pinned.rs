@@ -1,0 +1,43 @@
+//! What a run works on, as it was pinned when the run started.
+
+use crds::{LinkageRunStatus, PinnedWork};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What the operator itself needs of a pinned plan. Fields that it does not know are the scorer's business: a plan may be
+/// of another version of this program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Pinned {
+    /// Into how many shards the comparisons are cut.
+    pub shards: u32,
+    /// Whether records are compared only within blocks.
+    pub blocking: bool,
+    /// Where the run's objects are in the store, ending in `/`.
+    pub output: String,
+    inputs: Vec<Input>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Input {
+    records: u64,
+}
+
+impl Pinned {
+    /// Reads what a run has pinned; none before it has started.
+    ///
+    /// # Errors
+    /// Fails when the plan is none.
+    pub fn of(status: Option<&LinkageRunStatus>) -> Result<Option<Self>, serde_json::Error> {
+        let Some(PinnedWork { plan, .. }) = status.and_then(|status| status.pinned.as_ref()) else {
+            return Ok(None);
+        };
+        serde_json::from_value(Value::Object(plan.clone())).map(Some)
+    }
+
+    /// Records of each party, by data set.
+    pub fn records(&self) -> Vec<u64> {
+        self.inputs.iter().map(|input| input.records).collect()
+    }
+}
