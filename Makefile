@@ -3,13 +3,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup check test unit emulated fuzz sanitize e2e demo advice bench bench-api bench-solve image cluster generate format clean
+.PHONY: help setup check test unit emulated fuzz sanitize e2e demo advice bench bench-api bench-operator bench-solve image cluster generate format clean
 
 # every recipe runs with the cached tools on PATH
 ENV := source tests/setup/env.sh
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: ## Link the example hospitals on a real cluster (your KUBECONFIG's, or a local one that it boots) and show the result
 	@tests/demo
@@ -49,6 +49,9 @@ bench: ## Benchmark of the scoring engine against its peers, on a machine that d
 
 bench-api: ## Benchmark of the REST service: speed and memory of uploads, status requests and downloads
 	@tests/bench-api/run
+
+bench-operator: ## Benchmark of the operator: what it asks of the Kubernetes API server, its processor time and memory
+	@tests/bench-operator/run
 
 bench-solve: ## Benchmark of merging and solving pairs, beside anonlink
 	@tests/bench-solve/run
