@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, MatchedPath, Path};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use crds::folders::Installation;
 use crds::tokens::{MasterKey, Role, TokenScope};
 use crds::{LinkageProject, ResultType};
 use serde::Deserialize;
@@ -89,11 +88,6 @@ impl Judge {
     /// Judges by the installation's master key.
     pub fn new(key: MasterKey) -> Self {
         Self { key }
-    }
-
-    /// The installation that has the master key: its folders in the store are named after it.
-    pub fn installation(&self) -> Installation {
-        Installation::of(&self.key)
     }
 
     /// The token for a role in a project.

@@ -105,13 +105,19 @@ pub struct Limits {
 
 impl App {
     /// What requests share, at the start.
-    pub fn new(cluster: Cluster, store: Store, judge: Judge, limits: Limits) -> Self {
+    pub fn new(
+        cluster: Cluster,
+        store: Store,
+        judge: Judge,
+        installation: Installation,
+        limits: Limits,
+    ) -> Self {
         let (uploads, status) = (TaskTracker::new(), StatusCache::default());
         let throttle = Throttle::new(limits.rates);
         Self {
             cluster,
             store,
-            installation: judge.installation(),
+            installation,
             grants: None,
             judge,
             identities: None,

@@ -15,6 +15,7 @@ use api::tls::Certificate;
 use api::traces::Traces;
 use api::{App, cors, router, serve};
 use clap::Parser;
+use crds::folders::Installation;
 use crds::tokens::MasterKey;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
@@ -86,7 +87,9 @@ async fn open(settings: &Settings) -> anyhow::Result<App> {
     let identities =
         settings.kubernetes_readers.then(|| Identities::new(clients.requests.clone(), namespace));
     let cluster = Cluster::watching(clients, namespace);
-    Ok(App { grants, identities, ..App::new(cluster, store, Judge::new(key), settings.limits()) })
+    let installation = Installation::of(&key, namespace);
+    let app = App::new(cluster, store, Judge::new(key), installation, settings.limits());
+    Ok(App { grants, identities, ..app })
 }
 
 async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

@@ -17,9 +17,10 @@ const ID_LENGTH: usize = 12;
 pub struct Installation(String);
 
 impl Installation {
-    /// The installation that has this master key.
-    pub fn of(master_key: &MasterKey) -> Self {
-        Self(master_key.fingerprint()[..ID_LENGTH].to_owned())
+    /// The installation that has this master key and serves this namespace. The namespace counts because a key may have been
+    /// copied: whoever took another's folders for its own would remove them.
+    pub fn of(master_key: &MasterKey, namespace: &str) -> Self {
+        Self(master_key.fingerprint(namespace)[..ID_LENGTH].to_owned())
     }
 
     /// The folder of a project, ending in `/`.
@@ -50,7 +51,9 @@ mod tests {
 
     #[test]
     fn an_installation_knows_its_own_folders_only() {
-        let [ours, theirs] = [1, 2].map(|byte| Installation::of(&MasterKey::new(&[byte; 32]).unwrap()));
+        let of = |byte, namespace| Installation::of(&MasterKey::new(&[byte; 32]).unwrap(), namespace);
+        let (ours, theirs) = (of(1, "linkage"), of(2, "linkage"));
+        assert_ne!(ours, of(1, "staging"));
         let folder = ours.project("0b5c-1");
         assert!(folder.starts_with(PROJECTS) && folder.ends_with("-0b5c-1/"), "{folder}");
         let name = &folder[PROJECTS.len()..folder.len() - 1];

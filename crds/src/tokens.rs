@@ -79,9 +79,9 @@ impl MasterKey {
         self.token(scope, role).as_bytes().ct_eq(token.as_bytes()).into()
     }
 
-    /// What tells this key from any other, and nothing of the key itself: 64 hex digits.
-    pub fn fingerprint(&self) -> String {
-        hex::encode(self.code(TokenScope { project_uid: "", generation: 0 }, Role::Result))
+    /// What tells this key and a namespace from any other, and nothing of the key itself: 64 hex digits.
+    pub fn fingerprint(&self, namespace: &str) -> String {
+        hex::encode(self.mac(&[b"fingerprint", namespace.as_bytes()]))
     }
 
     fn code(&self, scope: TokenScope<'_>, role: Role<'_>) -> [u8; 32] {
@@ -90,12 +90,15 @@ impl MasterKey {
             Role::Receipt(party) => ("receipt", party),
             Role::Result => ("result", ""),
         };
+        let generation = scope.generation.to_be_bytes();
+        self.mac(&[scope.project_uid.as_bytes(), role.as_bytes(), party.as_bytes(), &generation])
+    }
+
+    fn mac(&self, fields: &[&[u8]]) -> [u8; 32] {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of every length");
         // each field with its length in front, so that no two different lists of fields give the same bytes
-        for field in
-            [scope.project_uid.as_bytes(), role.as_bytes(), party.as_bytes(), &scope.generation.to_be_bytes()]
-        {
+        for field in fields {
             mac.update(&(field.len() as u64).to_be_bytes());
             mac.update(field);
         }

@@ -171,7 +171,7 @@ async fn context(args: &Args, caches: Caches, client: Client) -> anyhow::Result<
         namespace: args.namespace.clone(),
         store: args.store.open().await?,
         store_in_namespace: args.store_in_namespace,
-        installation: Installation::of(&master_key),
+        installation: Installation::of(&master_key, &args.namespace),
         jobs,
         master_key,
         http: reqwest::Client::builder().no_proxy().build()?,

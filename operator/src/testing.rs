@@ -70,7 +70,7 @@ impl World {
             namespace: NAMESPACE.into(),
             store: store.clone(),
             store_in_namespace: false,
-            installation: Installation::of(&master_key),
+            installation: Installation::of(&master_key, NAMESPACE),
             jobs: settings.clone(),
             master_key,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),

@@ -56,6 +56,7 @@ impl Service {
             Cluster::new(kubernetes.client(), NAMESPACE),
             Store::in_directory(store.path()).unwrap(),
             Judge::new(master_key()),
+            Installation::of(&master_key(), NAMESPACE),
             Limits {
                 min_encoding_bytes: 8,
                 max_encoding_bytes: 1024,
@@ -170,7 +171,7 @@ impl Service {
     /// The project's folder in the store, as the operator would purge it.
     pub fn folder(&self, project: &str) -> String {
         let project = self.kubernetes.project(project);
-        Installation::of(&master_key()).project(project["metadata"]["uid"].as_str().unwrap())
+        Installation::of(&master_key(), NAMESPACE).project(project["metadata"]["uid"].as_str().unwrap())
     }
 
     pub fn party(&self, project: &str, party: usize) -> Value {

@@ -59,7 +59,7 @@ pub(in crate::run) fn settings() -> JobSettings {
 
 /// What the operator decides with these settings.
 pub(in crate::run) fn decided_with(view: &RunView, settings: &JobSettings) -> Decision {
-    let installation = Installation::of(&MasterKey::new(&[7; 32]).unwrap());
+    let installation = Installation::of(&MasterKey::new(&[7; 32]).unwrap(), "linkage");
     decide(view, &|project, status| order::pin(&view.run, project, status, settings, &installation)).unwrap()
 }
 

@@ -167,7 +167,7 @@ mod tests {
     use serde_json::json;
 
     fn pinned(run: &LinkageRun, project: &LinkageProject) -> PinnedWork {
-        let installation = Installation::of(&MasterKey::new(&[7; 32]).unwrap());
+        let installation = Installation::of(&MasterKey::new(&[7; 32]).unwrap(), "linkage");
         pin(run, project, &LinkageRunStatus::default(), &settings(), &installation)
     }
 
