@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
     doc = "A LinkageProject names the parties whose records are linked, and records what each has contributed.",
     validation = Rule::new("size(self.metadata.name) <= 48")
         .message("metadata.name must have at most 48 characters, because Jobs are named after it"),
-    // not of what is there already: it has to stay possible to delete that
+    // existing resources are spared, as they must stay deletable
     validation = Rule::new("oldSelf.hasValue() || !self.metadata.name.contains('.')").optional_old_self(true)
         .message("metadata.name must not contain a dot, because pods are named after it"),
     printcolumn(name = "Result", type_ = "string", json_path = ".spec.resultType"),

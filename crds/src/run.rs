@@ -32,7 +32,7 @@ use crate::solver::{RunSolving, Solver};
            the parties have contributed: it then waits.",
     validation = Rule::new("size(self.metadata.name) <= 48")
         .message("metadata.name must have at most 48 characters, because Jobs are named after it"),
-    // not of what is there already: it has to stay possible to delete that
+    // existing resources are spared, as they must stay deletable
     validation = Rule::new("oldSelf.hasValue() || !self.metadata.name.contains('.')").optional_old_self(true)
         .message("metadata.name must not contain a dot, because pods are named after it"),
     validation = Rule::new("!has(self.spec.fromRun) || self.spec.fromRun.name != self.metadata.name")

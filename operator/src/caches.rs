@@ -32,7 +32,7 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// Waits until all that is there is known.
+    /// Waits until all caches are filled.
     pub async fn wait_until_ready(&self) {
         // the writers live as long as the operator does
         let _ = futures::join!(

@@ -19,10 +19,10 @@ pub enum Error {
         /// The answer.
         status: Box<Status>,
     },
-    /// An object of that name is there already, and is not this resource's.
+    /// An object of that name exists and belongs to somebody else.
     #[error("{0}")]
     NameTaken(String),
-    /// An object of that name is there, is this resource's, and is being deleted.
+    /// An object of that name belongs to this resource and is being deleted.
     #[error("the {0} of an earlier attempt is still being deleted")]
     StillDeleting(String),
     /// The object store refused or did not answer.

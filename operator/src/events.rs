@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 /// The most bytes of a note that Kubernetes takes.
 const MAX_NOTE_BYTES: usize = 1024;
-/// Of so many Events it is remembered how often they came.
+/// The number of Events whose counts are remembered.
 const MAX_COUNTED: usize = 10_000;
 
 /// What is told in an Event.

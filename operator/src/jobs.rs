@@ -33,8 +33,8 @@ const EXIT_BAD_INPUT: i32 = 3;
 /// The container of a pod that does the work.
 pub const CONTAINER: &str = "scorer";
 
-/// How often a pod is tried again, with pauses of 10 s, 20 s, 40 s and so on. A store that is away does not end a pod: it
-/// waits by itself.
+/// How often a pod is tried again, with pauses of 10 s, 20 s, 40 s and so on. A store that is away does not end a pod: the
+/// pod waits for it.
 const RETRIES: i32 = 6;
 
 /// How long a finished Job stays, so that its pods' logs can be read. The run's status does not need it.
@@ -288,8 +288,8 @@ fn environment(task: Task, plan: String, settings: &JobSettings) -> Vec<EnvVar> 
     environment
 }
 
-/// Creates a Job. One of that name which is there already is taken for it when it has the same owner, as the caches may be
-/// behind; one of somebody else is left alone.
+/// Creates a Job. A Job of that name with the same owner is taken for it, as the caches may be behind. A Job of somebody
+/// else is left alone.
 ///
 /// # Errors
 /// Fails when Kubernetes refuses, or the name is taken.

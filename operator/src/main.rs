@@ -104,7 +104,7 @@ async fn control(
     watching::control(context.clone(), writers, watches, stop).await;
 }
 
-/// Ready once all that is there is known. Never returns.
+/// The operator is ready once its caches are filled. Never returns.
 async fn tell_ready(context: &Context, ready: &AtomicBool) {
     context.caches.wait_until_ready().await;
     info!(namespace = context.namespace, "operator is ready");

@@ -64,7 +64,7 @@ async fn delete_job(context: &Context, job: &Job) -> Result<(), Error> {
 /// Removes the Jobs of a resource, then the objects in its folders, then the finalizer. Pods come before objects: one that
 /// still runs could write more. To be called until it is done.
 ///
-/// What is there is asked of Kubernetes itself: a Job that the watch has not told of yet would write after the purge.
+/// It asks Kubernetes itself for Jobs and pods: a Job that the caches do not know yet would write after the purge.
 ///
 /// # Errors
 /// Fails when Kubernetes or the store refuse or do not answer; some of it may be gone then.

@@ -1,4 +1,4 @@
-//! When to try again after an error: soon at first, then ever later, for each object by itself.
+//! When to try again after an error: soon at first, then with growing pauses, counted for each object.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

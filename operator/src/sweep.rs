@@ -1,8 +1,8 @@
 //! Removes what nobody will ever come back for: what a REST pod leaves in the store when it is killed in the middle of an
 //! upload, what a party put there and never announced, and the folders of projects and runs that are gone.
 //!
-//! It falls to the operator, which may list and delete objects, and is one. What is looked at is what is in the store: a
-//! resource that went without its finalizer, or a pod that wrote once more after the purge, leaves no trace in the cluster.
+//! The operator does this, as it may list and delete objects. It goes through the store, not through the cluster: a resource
+//! that went without its finalizer, or a pod that wrote once more after the purge, leaves no trace in the cluster.
 //! Folders of other installations are left alone; their names tell.
 
 use std::collections::BTreeSet;

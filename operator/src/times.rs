@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-/// How much is left of so many seconds since a time. A time that lies ahead counts as now: clocks differ, and are set.
+/// What is left of a period of seconds that began at a time. A time in the future counts as now: clocks differ, and are set.
 pub fn left(since: Timestamp, seconds: i64, now: Timestamp) -> Duration {
     let whole = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     let gone = Duration::try_from(now.duration_since(since)).unwrap_or(Duration::ZERO);
     whole.saturating_sub(gone)
 }
 
-/// Whether so many seconds have passed.
+/// Whether a period of seconds has passed.
 pub fn has_passed(elapsed: Duration, seconds: i64) -> bool {
     elapsed.as_secs() >= u64::try_from(seconds).unwrap_or(0)
 }

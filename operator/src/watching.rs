@@ -243,7 +243,7 @@ pub async fn isolated<T: Send + 'static>(
     tokio::spawn(step).await.unwrap_or(Err(Error::Panicked))
 }
 
-/// After which pause to try again: soon at first, then ever later.
+/// The pause before the next attempt: short at first, then growing.
 fn try_again<K>(object: Arc<K>, error: &Error, context: Arc<Context>) -> Action
 where
     K: Resource<DynamicType = ()>,

@@ -27,7 +27,7 @@ const MAX_NAME: usize = 253;
 /// Longest value of a label, and longest name in a key.
 const MAX_LABEL: usize = 63;
 
-/// The first field that there is not.
+/// The first field that does not exist.
 pub(super) fn unknown_field(metadata: &Value) -> Option<String> {
     let mut names = metadata.as_object()?.keys();
     names.find(|name| !FIELDS.contains(&name.as_str())).map(|name| format!("metadata.{name}"))

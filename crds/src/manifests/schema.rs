@@ -14,7 +14,7 @@ const MAX_QUOTED: usize = 40;
 /// What is wrong with a manifest.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// Paths of fields that there are not.
+    /// Paths of fields that do not exist.
     pub unknown: Vec<String>,
     /// A sentence for each other fault.
     pub faults: Vec<String>,

@@ -115,9 +115,9 @@ async fn write(view: &ProjectView, decision: Decision, context: &Context) -> Res
         jobs::create(context, ingest::job(project, party, version, context)?).await?;
     }
     let before = project.status.clone().unwrap_or_default();
-    if decision.status != before {
-        write_status(project, &before, &decision.status, context).await?;
-        tell_trouble(view, &before, context).await;
+    if decision.status != before && write_status(project, &decision.status, context).await? {
+        publish(project, &before, &decision.status, context).await;
+        tell_trouble(view, &before, &decision.status, context).await;
     }
     // only now that nobody can come to depend on it
     for party in &decision.discard {
@@ -137,22 +137,21 @@ async fn write(view: &ProjectView, decision: Decision, context: &Context) -> Res
     }
 }
 
-/// Replaces the status of the very version that was read, and tells what is new in it.
+/// Replaces the status of the very version that was read. False when the project is gone.
 async fn write_status(
     project: &LinkageProject,
-    before: &LinkageProjectStatus,
-    after: &LinkageProjectStatus,
+    status: &LinkageProjectStatus,
     context: &Context,
-) -> Result<(), Error> {
-    let changed = LinkageProject { status: Some(after.clone()), ..project.clone() };
+) -> Result<bool, Error> {
+    let changed = LinkageProject { status: Some(status.clone()), ..project.clone() };
     metrics::counter!("linkage_operator_status_writes_total", "kind" => "LinkageProject").increment(1);
     let api = context.api::<LinkageProject>();
     let written = api.replace_status(&project.name_any(), &PostParams::default(), &changed).await;
-    if let Some(written) = unless_gone(written)? {
-        context.freshness.wrote(&written);
-        publish(project, before, after, context).await;
+    let written = unless_gone(written)?;
+    if let Some(written) = &written {
+        context.freshness.wrote(written);
     }
-    Ok(())
+    Ok(written.is_some())
 }
 
 /// Tells of every new reason, of the project and of each party, once.
@@ -181,12 +180,19 @@ async fn publish(
     }
 }
 
-/// Trouble that is beside the reason, because something else counts more, is told by itself.
-async fn tell_trouble(view: &ProjectView, before: &LinkageProjectStatus, context: &Context) {
+/// Publishes an Event about trouble that the reason does not name because another reason counts more.
+async fn tell_trouble(
+    view: &ProjectView,
+    before: &LinkageProjectStatus,
+    after: &LinkageProjectStatus,
+    context: &Context,
+) {
     let Some(trouble) = &view.trouble else { return };
+    let reason = trouble.kind.of_project().to_string();
     let knew = ready_condition(before).is_some_and(|ready| ready.message.contains(&trouble.message));
-    if !knew {
-        let (reason, note) = (trouble.kind.of_project().to_string(), trouble.message.clone());
+    let is_reason = ready_condition(after).is_some_and(|ready| ready.reason == reason);
+    if !knew && !is_reason {
+        let note = trouble.message.clone();
         context.events.publish(&reference(&view.project), Notice { is_trouble: true, reason, note }).await;
     }
 }
@@ -214,10 +220,14 @@ async fn tell(project: &LinkageProject, error: &Error, context: &Context) {
         )),
         None => decide::troubled(&project, &trouble, now),
     };
-    let before = project.status.clone().unwrap_or_default();
-    let Some(status) = status.filter(|status| *status != before) else { return };
-    if let Err(error) = write_status(&project, &before, &status, context).await {
-        info!(project = name, %error, "what is wrong could not be written; it will be later");
+    let Some(status) = status.filter(|status| project.status.as_ref() != Some(status)) else { return };
+    match write_status(&project, &status, context).await {
+        Ok(_) => {
+            let reason = ready_condition(&status).map(|ready| ready.reason.clone()).unwrap_or_default();
+            let notice = Notice { is_trouble: true, reason, note: trouble.message };
+            context.events.publish(&reference(&project), notice).await;
+        }
+        Err(error) => info!(project = name, %error, "what is wrong could not be written; it will be later"),
     }
 }
 

@@ -37,11 +37,10 @@ pub async fn step(project: &LinkageProject, context: &Context) -> Result<Requeue
 }
 
 async fn wait(project: &LinkageProject, message: &str, context: &Context) -> Result<Requeue, Error> {
-    let before = project.status.clone().unwrap_or_default();
     let message = format!("the project is being deleted; {message}");
     let status = decide::deleting(project, message, Timestamp::now());
-    if status != before {
-        write_status(project, &before, &status, context).await?;
+    if project.status.as_ref() != Some(&status) {
+        write_status(project, &status, context).await?;
     }
     Ok(Requeue::requeue(removal::SOON))
 }

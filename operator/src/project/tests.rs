@@ -66,6 +66,8 @@ async fn a_secret_of_another_program_stays_as_it_is_and_the_project_says_so() {
     let ready = world.project_says("p", "NameTaken").await;
     assert!(ready["message"].as_str().unwrap().contains("the Secret p-tokens"), "{ready}");
     world.event("NameTaken", "p-tokens").await;
+    let told = world.kubernetes.events().into_iter().filter(|event| event["reason"] == "NameTaken");
+    assert!(told.into_iter().all(|event| event["series"].is_null()), "it is told once");
     world.kubernetes.delete("linkageprojects", "p");
     let gone = |kubernetes: &fake_kubernetes::FakeKubernetes| {
         kubernetes.get("linkageprojects", "p").is_none().then_some(())

@@ -30,7 +30,7 @@ use crate::times;
 pub const POLL: Duration = Duration::from_secs(2);
 /// How often anything else is looked at again, should an event have been missed.
 const RESYNC: Duration = Duration::from_secs(300);
-/// How often a run that ends by itself or by a deadline writes down for how long it has been at work.
+/// How often a run writes down for how long it has been at work.
 const WORK_TIME_SECONDS: i64 = 30;
 
 /// What to do, and the status to write afterwards.

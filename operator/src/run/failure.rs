@@ -89,7 +89,7 @@ fn scratch_full(message: &str) -> Meaning {
     Meaning::Final(FailedReason::ScratchFull, message)
 }
 
-/// Trouble that passes by itself, or when an administrator mends it.
+/// Trouble that passes, or that an administrator can mend.
 fn passing(reason: FailureReason) -> Option<TroubleKind> {
     match reason {
         FailureReason::StoreUnavailable => Some(TroubleKind::StoreUnavailable),
