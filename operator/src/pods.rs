@@ -147,8 +147,9 @@ fn waits_for(status: &PodStatus, state: Option<&ContainerState>) -> Option<Strin
     }
 }
 
-/// The node of a pod that is lost: the pod ran, and its kubelet does not answer any more. The control plane then says
-/// that the pod is not ready (it has no probe that could say so), or has deleted it, and nobody ends it.
+/// The node of a pod that is lost: the pod ran, and its kubelet does not answer any more. The control plane then says that
+/// the pod is not ready, though all of its containers are, which a kubelet never says; or it has deleted the pod, and nobody
+/// ends it.
 fn lost_on(pod: &Pod, now: Timestamp) -> Option<String> {
     let node = pod.spec.as_ref()?.node_name.clone()?;
     let status = pod.status.as_ref()?;
@@ -161,10 +162,15 @@ fn lost_on(pod: &Pod, now: Timestamp) -> Option<String> {
     let runs = scorer_container(status)
         .and_then(|container| container.state.as_ref())
         .is_some_and(|state| state.running.is_some());
-    let not_ready = status.conditions.iter().flatten().any(|it| it.type_ == "Ready" && it.status == "False");
+    let not_ready = status.conditions.iter().flatten().any(|condition| {
+        // gates are others' conditions for traffic to the pod
+        let by_gates = condition.reason.as_deref() == Some("ReadinessGatesNotReady");
+        condition.type_ == "Ready" && condition.status == "False" && !by_gates
+    });
+    let all_ready = status.container_statuses.iter().flatten().all(|container| container.ready);
     // the time by which the pod should have ended is set when it is deleted
     let overdue = pod.metadata.deletion_timestamp.as_ref().is_some_and(|Time(end)| now > *end);
-    (overdue || (runs && not_ready)).then_some(node)
+    (overdue || (runs && not_ready && all_ready)).then_some(node)
 }
 
 fn failure(terminated: &ContainerStateTerminated) -> PodFailure {

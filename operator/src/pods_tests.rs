@@ -99,11 +99,22 @@ fn a_pod_that_does_not_start_says_what_it_waits_for() {
 #[test]
 fn a_pod_whose_node_does_not_answer_is_lost() {
     let running = |ready: &str| {
-        json!({"phase": "Running", "conditions": [{"type": "Ready", "status": ready}],
-               "containerStatuses": [container("scorer", json!({"running": {}}))]})
+        let mut scorer = container("scorer", json!({"running": {}}));
+        scorer["ready"] = json!(true);
+        json!({"phase": "Running", "conditions": [{"type": "Ready", "status": ready}], "containerStatuses": [scorer]})
     };
     assert_eq!(view(&pod(running("True")), now()).lost_on, None);
     assert_eq!(view(&pod(running("False")), now()).lost_on.as_deref(), Some("n1"));
+    // a container that somebody has put beside it is not ready: its kubelet says so
+    let mut with_sidecar = running("False");
+    with_sidecar["containerStatuses"]
+        .as_array_mut()
+        .unwrap()
+        .push(container("a-proxy", json!({"running": {}})));
+    assert_eq!(view(&pod(with_sidecar), now()).lost_on, None);
+    let mut gated = running("False");
+    gated["conditions"][0]["reason"] = json!("ReadinessGatesNotReady");
+    assert_eq!(view(&pod(gated), now()).lost_on, None);
     // its kubelet should have ended it by now
     let ending = |at: &str| {
         let mut pod = pod(running("True"));
