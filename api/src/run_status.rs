@@ -112,7 +112,7 @@ pub fn state(run: &LinkageRun) -> RunState {
     }
 }
 
-/// How far a run is, for who may know it; the project tells how many parties have contributed.
+/// How far a run is. The right decides what is told; the project tells how many parties have contributed.
 pub fn describe(project: &LinkageProject, run: &LinkageRun, right: &ReadRight) -> RunStatus {
     let nothing = LinkageRunStatus::default();
     let status = run.status.as_ref().unwrap_or(&nothing);

@@ -300,7 +300,7 @@ async fn while_the_store_is_full_no_body_is_read() {
     assert!(refused.problem(507).contains("no space left"));
     assert!(refused.headers.contains_key("retry-after"));
     service.upload_binary(&project.id, &project.update[0], ["9", "8"], unread()).await.problem(507);
-    // who may not upload does not learn of it
+    // a caller who may not upload learns nothing of it
     service.upload(&project.id, "wrong", clks(2, 128)).await.problem(403);
     assert_eq!(service.objects(), [""; 0]);
 }

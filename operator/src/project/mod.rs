@@ -127,14 +127,17 @@ async fn write(view: &ProjectView, decision: Decision, context: &Context) -> Res
     }
     match &view.trouble {
         // each attempt comes later than the one before
-        Some(_) => Ok(Requeue::requeue(
-            context.retries.failed(&format!("trouble of LinkageProject {}", project.name_any())),
-        )),
+        Some(_) => Ok(Requeue::requeue(context.retries.failed(&trouble_of(project)))),
         None => {
-            context.retries.succeeded(&format!("trouble of LinkageProject {}", project.name_any()));
+            context.retries.succeeded(&trouble_of(project));
             Ok(Requeue::requeue(decision.look_again))
         }
     }
+}
+
+/// Under which name the pauses are counted of a project whose step was finished in spite of trouble.
+fn trouble_of(project: &LinkageProject) -> String {
+    format!("trouble of LinkageProject {}", project.name_any())
 }
 
 /// Replaces the status of the very version that was read. False when the project is gone.

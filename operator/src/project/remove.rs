@@ -32,7 +32,10 @@ pub async fn step(project: &LinkageProject, context: &Context) -> Result<Requeue
     }
     match removal::purge(context, project, &folders(project, context)).await? {
         Purge::Waiting(message) => wait(project, &message, context).await,
-        Purge::Done => Ok(Requeue::await_change()),
+        Purge::Done => {
+            context.retries.succeeded(&super::trouble_of(project));
+            Ok(Requeue::await_change())
+        }
     }
 }
 

@@ -67,7 +67,7 @@ pub(in crate::run) fn decided(view: &RunView) -> Decision {
     decided_with(view, &settings())
 }
 
-/// A view of a run that has started, in so many shards.
+/// A view of a run that has started, cut into this number of shards.
 pub(in crate::run) fn started(view: RunView, shards: u32) -> RunView {
     let fresh = RunView {
         score: None,

@@ -315,6 +315,44 @@ async fn deleting_waits_for_pods_and_says_so_and_then_nothing_is_left() {
 }
 
 #[tokio::test]
+async fn finalizers_that_others_have_set_stay() {
+    let world = World::new();
+    world.contributed_project("p");
+    let mut run = crate::testing::run("r", json!({}));
+    run["metadata"]["finalizers"] = json!(["example.org/backup"]);
+    world.kubernetes.create("linkageruns", run);
+    world.job("r-score").await;
+    world.kubernetes.delete("linkageruns", "r");
+    let left = |run: Value| (run["metadata"]["finalizers"] == json!(["example.org/backup"])).then_some(());
+    world
+        .kubernetes
+        .until("only the other one is left", |kubernetes| kubernetes.get("linkageruns", "r").and_then(left))
+        .await;
+    assert!(world.kubernetes.get("jobs", "r-score").is_none());
+}
+
+#[tokio::test]
+async fn a_run_that_is_deleted_and_made_again_at_once_is_another() {
+    let world = World::new();
+    world.contributed_project("p");
+    world.run("r", json!({}));
+    world.job("r-score").await;
+    let first = world.run_says("r", "Queued").await["pinned"].clone();
+    world.kubernetes.delete("linkageruns", "r");
+    let gone = |kubernetes: &fake_kubernetes::FakeKubernetes| kubernetes.get("linkageruns", "r").is_none();
+    world.kubernetes.until("the run is gone", |kubernetes| gone(kubernetes).then_some(())).await;
+    let again = world.run("r", json!({}));
+    let own = |job: Value| {
+        (job["metadata"]["ownerReferences"][0]["uid"] == again["metadata"]["uid"]).then_some(job)
+    };
+    let job = world
+        .kubernetes
+        .until("a Job of its own", |kubernetes| kubernetes.get("jobs", "r-score").and_then(own))
+        .await;
+    assert_ne!(plan(&job)["output"], first["plan"]["output"]);
+}
+
+#[tokio::test]
 async fn owners_that_others_have_set_stay() {
     let world = World::new();
     let mut run = crate::testing::run("r", json!({}));

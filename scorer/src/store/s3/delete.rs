@@ -10,7 +10,7 @@ use super::S3Store;
 use super::error::{S3Result, code_and_message, status};
 use crate::store::{Deleted, StoreError};
 
-/// Where many objects cannot be deleted by one request, so many requests are under way at once.
+/// The number of requests at once, where one request cannot delete many objects.
 const SINGLY_AT_ONCE: usize = 16;
 
 /// What is to be deleted: an object, or one version of it.
