@@ -5,48 +5,20 @@
 //! any time. It knows the two resources and the store; it must never know Jobs, pods or Secrets, nor look into
 //! what it stores, beyond the checks that `scorer::ingest` makes while the data passes.
 //!
-//! Where to start reading: [`router`] lists the endpoints, one module per resource holds them; [`auth`] decides
-//! who may do what; [`error`] has every answer that is not a success; [`uploads`] is the way of the data in.
+//! Where to start reading: [`router`] lists the endpoints, and [`endpoints`] holds them by resource; [`access`] decides who
+//! may do what; [`limits`] bounds what a request and a client may take; [`kubernetes`] keeps the resources; [`content`] reads
+//! and writes the formats; [`server`] has the connections; [`error`] has every answer that is not a success.
 
-pub mod audit;
-pub mod auth;
-pub mod body;
-pub mod claims;
-pub mod cluster;
-pub mod cors;
+pub mod access;
+pub mod content;
 pub mod document;
+pub mod endpoints;
 pub mod error;
-pub mod external;
-pub mod formats;
-mod from_run;
-pub mod fullness;
-pub mod grants;
-pub mod health;
-pub mod histogram;
-pub mod identity;
-pub mod mask_key;
-pub mod outputs;
-pub mod page;
-pub mod paths;
-pub mod projects;
-pub mod ranges;
-pub mod results;
+pub mod kubernetes;
+pub mod limits;
 pub mod router;
-pub mod run_status;
-pub mod runs;
-pub mod serve;
-pub mod service;
+pub mod server;
 pub mod settings;
-pub mod solver;
-pub mod telemetry;
-pub mod text;
-pub mod throttle;
-pub mod tls;
-pub mod traces;
-pub mod unpack;
-pub mod unread;
-pub mod uploads;
-pub mod watched;
 
 use std::time::Duration;
 
@@ -54,13 +26,13 @@ use crds::folders::Installation;
 use scorer::store::Store;
 use tokio_util::task::TaskTracker;
 
-use auth::Judge;
-use cluster::Cluster;
-use fullness::Fullness;
-use grants::Grants;
-use identity::Identities;
-use service::StatusCache;
-use throttle::{Rates, Throttle};
+use access::auth::Judge;
+use access::grants::Grants;
+use access::identity::Identities;
+use endpoints::service::StatusCache;
+use kubernetes::cluster::Cluster;
+use limits::fullness::Fullness;
+use limits::throttle::{Rates, Throttle};
 
 /// What all requests share.
 pub struct App {

@@ -16,11 +16,12 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::App;
 use crate::document::{self, Document, page};
+use crate::endpoints::{histogram, projects, results, runs, service, uploads};
 use crate::error::Error;
-use crate::{
-    App, body, cors, histogram, paths, projects, results, runs, service, telemetry, throttle, unread, uploads,
-};
+use crate::limits::{body, throttle, unread};
+use crate::server::{cors, paths, telemetry};
 
 /// Below which path the endpoints are.
 const PREFIX: &str = "/api/v1";
@@ -37,7 +38,7 @@ pub fn rest(app: Arc<App>, cors: Option<CorsLayer>) -> Rest {
             get(|| async { ([(CONTENT_TYPE, body::JSON)], document).into_response() }),
         )
         .merge(page::router(&format!("{PREFIX}/ui")))
-        .merge(crate::page::router())
+        .merge(crate::endpoints::page::router())
         .fallback(async || Error::UnknownPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(from_fn_with_state(app.clone(), throttle::requests))

@@ -9,9 +9,9 @@ use clap::Parser;
 use scorer::store::StoreArgs;
 
 use crate::Limits;
-use crate::grants::GrantArgs;
-use crate::throttle::Rates;
-use crate::tls::TlsArgs;
+use crate::access::grants::GrantArgs;
+use crate::limits::throttle::Rates;
+use crate::server::tls::TlsArgs;
 
 /// The REST service of linkage-operator: creates projects and runs, streams encodings in and results out.
 ///

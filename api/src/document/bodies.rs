@@ -7,7 +7,7 @@ use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, T
 use utoipa::{PartialSchema, ToSchema};
 
 use super::values::{Block, EncodingText};
-use crate::external::Announcement;
+use crate::endpoints::external::Announcement;
 
 /// A party's data as JSON, in one of four forms.
 #[derive(Debug, ToSchema)]

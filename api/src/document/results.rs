@@ -3,8 +3,8 @@
 use utoipa::{IntoResponses, ToSchema};
 
 use super::values::{Record, Score};
-use crate::mask_key::PaillierContext;
-use crate::results::ResultAddress;
+use crate::endpoints::mask_key::PaillierContext;
+use crate::endpoints::results::ResultAddress;
 
 /// The result of a run, by the project's result type and by whose token asks for it.
 #[derive(ToSchema)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::serve::{Listener, serve};
+use api::server::serve::{Listener, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;

@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use api::cors;
+use api::limits::throttle::{Rates, Throttle};
 use api::router::rest;
-use api::throttle::{Rates, Throttle};
+use api::server::cors;
 use axum::body::Body;
 use axum::http::Request;
 use futures::{FutureExt, stream};

@@ -1,6 +1,6 @@
 //! What Prometheus reads.
 
-use api::health::{self, Health};
+use api::server::health::{self, Health};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::auth::Judge;
-use api::cluster::Cluster;
+use api::access::auth::Judge;
+use api::kubernetes::cluster::Cluster;
+use api::limits::throttle::Rates;
 use api::router::{Rest, rest};
-use api::throttle::Rates;
 use api::{App, Limits};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};

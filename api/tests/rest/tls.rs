@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use api::tls::{Certificate, TlsArgs};
+use api::server::tls::{Certificate, TlsArgs};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls_pki_types::{CertificateDer, ServerName};
 use tempfile::TempDir;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::traces::Traces;
+use api::server::traces::Traces;
 use axum::body::Body;
 use axum::http::Request;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};

@@ -1,6 +1,6 @@
 //! Reading by a Kubernetes identity.
 
-use api::identity::Identities;
+use api::access::identity::Identities;
 use serde_json::{Value, json};
 
 use crate::kubernetes::NAMESPACE;

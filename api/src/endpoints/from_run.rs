@@ -4,8 +4,8 @@
 use crds::{LinkageProject, LinkageRun};
 
 use crate::App;
+use crate::endpoints::run_status::{self, RunState};
 use crate::error::Error;
-use crate::run_status::{self, RunState};
 
 /// Refuses a run whose `from_run` is none of the project's runs, has failed, or has a higher threshold.
 pub async fn check(app: &App, project: &LinkageProject, run: &LinkageRun) -> Result<(), Error> {

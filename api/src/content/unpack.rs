@@ -10,8 +10,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use crate::body::LimitedBody;
 use crate::error::Error;
+use crate::limits::body::LimitedBody;
 
 /// Bytes that are unpacked at a time.
 const PIECE_BYTES: usize = 64 << 10;

@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep};
 
 use crate::App;
+use crate::content::unpack::unpacked;
 use crate::error::Error;
-use crate::unpack::unpacked;
 
 /// Largest body of a request that is not an upload, in bytes.
 pub const MAX_DOCUMENT: u64 = 1 << 20;

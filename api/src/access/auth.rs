@@ -12,10 +12,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::App;
-use crate::audit::Actor;
+use crate::access::audit::Actor;
+use crate::access::identity::{self, Identity, Reading};
 use crate::document::values::Name;
 use crate::error::Error;
-use crate::identity::{self, Identity, Reading};
 
 /// The token that a request carries. It never shows in debug output.
 #[derive(Clone)]

@@ -8,9 +8,9 @@ use kube::Resource;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::ReadRight;
-use crate::projects;
-use crate::text::time;
+use crate::access::auth::ReadRight;
+use crate::content::text::time;
+use crate::endpoints::projects;
 
 /// What keeps a run from going on, whatever its parties do: the operator's message tells it, and the way out.
 const TROUBLE: [PendingReason; 6] = [

@@ -5,8 +5,8 @@ use scorer::paillier::PublicKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::content::text;
 use crate::error::Error;
-use crate::text;
 
 /// Most characters of a key's name, and most uses of it, as the resource allows them.
 const MAX_KID: usize = 1024;

@@ -10,9 +10,9 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::App;
-use crate::auth::{Token, Uploader};
-use crate::cluster::Written;
+use crate::access::auth::{Token, Uploader};
 use crate::error::Error;
+use crate::kubernetes::cluster::Written;
 
 /// How often the status is read and written again, when others write it or Kubernetes does not answer.
 const ATTEMPTS: u32 = 10;

@@ -24,18 +24,19 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::audit::{self, Action, Actor};
-use crate::auth::{ProjectPath, Uploader};
-use crate::body::{self, LimitedBody};
-use crate::claims::{self, Claim, Place};
+use crate::access::audit::{self, Action, Actor};
+use crate::access::auth::{ProjectPath, Uploader};
+use crate::content::text;
+use crate::content::unpack::unpacked;
 use crate::document::bodies::Upload;
 use crate::document::parameters::{Packed, RawEncodings};
 use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems, UploadProblems};
 use crate::document::values::{Bytes, Token};
+use crate::endpoints::claims::{self, Claim, Place};
+use crate::endpoints::external::{self, ExternalUpload, Peeked};
+use crate::endpoints::projects;
 use crate::error::{Error, Problem};
-use crate::external::{self, ExternalUpload, Peeked};
-use crate::unpack::unpacked;
-use crate::{projects, text};
+use crate::limits::body::{self, LimitedBody};
 
 /// Most bytes of an encoding that may be announced; whether they can be linked is another matter.
 const MAX_HASH_SIZE: u32 = 1024;

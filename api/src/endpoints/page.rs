@@ -17,8 +17,8 @@ use axum::routing::get;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::content::ranges;
 use crate::error::Error;
-use crate::ranges;
 
 /// Tokens are typed into this page: it reaches nothing but this service, nothing else gets into it, and it into nothing
 /// else. Text never becomes markup or code.
@@ -49,11 +49,11 @@ struct File {
 /// A file of `page/`.
 macro_rules! file {
     ($name:literal, $content_type:expr) => {
-        ($name, File::new($content_type, include_bytes!(concat!("../page/", $name))))
+        ($name, File::new($content_type, include_bytes!(concat!("../../page/", $name))))
     };
 }
 
-static INDEX: LazyLock<File> = LazyLock::new(|| File::new(HTML, include_bytes!("../page/index.html")));
+static INDEX: LazyLock<File> = LazyLock::new(|| File::new(HTML, include_bytes!("../../page/index.html")));
 static FILES: LazyLock<[(&str, File); 12]> = LazyLock::new(|| {
     [
         file!("page.css", CSS),

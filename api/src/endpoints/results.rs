@@ -19,21 +19,21 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
-use crate::audit::{self, Action};
-use crate::auth::{self, ReadRight, Token};
+use crate::access::audit::{self, Action};
+use crate::access::auth::{self, ReadRight, Token};
+use crate::access::grants::{ObjectPlace, Right, TemporaryCredentials};
+use crate::access::identity::Reading;
+use crate::content::formats;
+use crate::content::ranges::{self, Part};
 use crate::document::parameters::{ByAddress, Partly};
 use crate::document::problems::{ResultProblems, ServiceProblems, TokenProblems};
 use crate::document::results::{
     CsvTable, JsonLines, ParquetFile, PartAnswers, ResultFile, RunResult, ScoresResult,
 };
 use crate::document::values::Name;
+use crate::endpoints::run_status::{self, RunState};
+use crate::endpoints::runs::RunPath;
 use crate::error::{Error, Problem};
-use crate::formats;
-use crate::grants::{ObjectPlace, Right, TemporaryCredentials};
-use crate::identity::Reading;
-use crate::ranges::{self, Part};
-use crate::run_status::{self, RunState};
-use crate::runs::RunPath;
 
 /// With this header, whatever its value, similarity scores are answered with where to fetch them.
 const RETURN_ADDRESS: HeaderName = HeaderName::from_static("return-object-store-address");

@@ -13,10 +13,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::auth::Uploader;
+use crate::access::auth::Uploader;
+use crate::access::grants::{Grants, ObjectPlace, Right, TemporaryCredentials};
+use crate::content::unpack::Unpacked;
 use crate::error::Error;
-use crate::grants::{Grants, ObjectPlace, Right, TemporaryCredentials};
-use crate::unpack::Unpacked;
 
 /// Largest announcement, in bytes: what is larger is data.
 const MAX_ANNOUNCEMENT: usize = 64 << 10;

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::telemetry::REQUEST_ID;
+use crate::server::telemetry::REQUEST_ID;
 
 /// For how long a browser need not ask again.
 const MAX_AGE: Duration = Duration::from_secs(600);

@@ -17,19 +17,19 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
-use crate::audit::{self, Action, Actor};
-use crate::auth::{ProjectPath, Reader, ResultHolder, ResultReader};
-use crate::body::Json;
+use crate::access::audit::{self, Action, Actor};
+use crate::access::auth::{ProjectPath, Reader, ResultHolder, ResultReader};
+use crate::content::text::{self, time};
 use crate::document::parameters::Packed;
 use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
 use crate::document::values::Name;
+use crate::endpoints::from_run;
+use crate::endpoints::outputs::{self, Additional, Format};
+use crate::endpoints::projects;
+use crate::endpoints::run_status::{self, RunState, RunStatus};
+use crate::endpoints::solver::RunSolver;
 use crate::error::{Error, Problem};
-use crate::from_run;
-use crate::outputs::{self, Additional, Format};
-use crate::projects;
-use crate::run_status::{self, RunState, RunStatus};
-use crate::solver::RunSolver;
-use crate::text::{self, time};
+use crate::limits::body::Json;
 
 /// One run of the list.
 #[derive(Debug, Serialize, ToSchema)]

@@ -5,8 +5,8 @@ use scorer::solve::OptimalOptions;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::content::text;
 use crate::error::Error;
-use crate::text;
 
 /// How groups are formed of pairs; not for similarity scores, of which none are formed. `merge_threshold` and
 /// `one_to_one` are for `greedy`, `max_component_records` is for `optimal`.

@@ -9,7 +9,7 @@ use axum::response::Response;
 use metrics::{counter, gauge, histogram};
 use tracing::{Instrument, field};
 
-use crate::traces;
+use crate::server::traces;
 
 /// The header that carries a request's id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -10,15 +10,15 @@ use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::audit::{self, Action};
-use crate::auth::{self, ReadRight, Token};
-use crate::body::JSON;
+use crate::access::audit::{self, Action};
+use crate::access::auth::{self, ReadRight, Token};
+use crate::access::identity::Reading;
 use crate::document::problems::{ServiceProblems, TokenProblems};
 use crate::document::values::Score;
+use crate::endpoints::results;
+use crate::endpoints::runs::RunPath;
 use crate::error::{Error, Problem};
-use crate::identity::Reading;
-use crate::results;
-use crate::runs::RunPath;
+use crate::limits::body::JSON;
 
 /// How many pairs of records have which scores, and what is estimated from that.
 #[derive(ToSchema)]

@@ -6,7 +6,7 @@ use crds::ResultFormat;
 use headers_accept::Accept;
 use mediatype::{MediaType, MediaTypeBuf, ReadParams, WriteParams, names};
 
-use crate::body::JSON;
+use crate::limits::body::JSON;
 
 /// The media type of a format, by which it is asked for.
 pub fn media_type(format: ResultFormat) -> &'static str {

@@ -15,15 +15,15 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::audit::{self, Action, Actor};
-use crate::auth::{ProjectPath, ReadRight, Reader, ResultHolder};
-use crate::body::Json;
+use crate::access::audit::{self, Action, Actor};
+use crate::access::auth::{ProjectPath, ReadRight, Reader, ResultHolder};
+use crate::content::text::{self, time};
 use crate::document::parameters::Packed;
 use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
 use crate::document::values::{Name, Token};
+use crate::endpoints::mask_key::{self, PaillierContext, PaillierKey};
 use crate::error::Error;
-use crate::mask_key::{self, PaillierContext, PaillierKey};
-use crate::text::{self, time};
+use crate::limits::body::Json;
 
 /// Most parties of a project, as the resource allows it.
 const MAX_PARTIES: i64 = 64;

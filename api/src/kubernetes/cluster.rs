@@ -10,7 +10,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 
 use crate::error::Error;
-use crate::watched::Watched;
+use crate::kubernetes::watched::Watched;
 
 /// The field manager and the reporter of events.
 const NAME: &str = "linkage-api";

@@ -1,0 +1,6 @@
+//! How requests and answers are read and written.
+
+pub mod formats;
+pub mod ranges;
+pub mod text;
+pub mod unpack;

@@ -1,0 +1,4 @@
+//! Projects and runs, as the Kubernetes API keeps them.
+
+pub mod cluster;
+pub mod watched;
