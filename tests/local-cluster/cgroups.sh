@@ -34,9 +34,10 @@ enter_node_cgroup() {
   done
 }
 
+# Of all nodes, or of the one with this number.
 node_processes() {
   local group
-  for group in $(node_cgroups); do
+  for group in $(node_cgroups "$@"); do
     find "$group" -name cgroup.procs -exec cat {} +
   done | sort -un
 }
@@ -44,13 +45,13 @@ node_processes() {
 node_cgroups() {
   local hierarchy
   for hierarchy in $(hierarchies); do
-    find "$hierarchy" -maxdepth 1 -name "$PREFIX-node*"
+    find "$hierarchy" -maxdepth 1 -name "$PREFIX-node${1:-*}"
   done
 }
 
 remove_node_cgroups() {
   local group
-  for group in $(node_cgroups); do
+  for group in $(node_cgroups "$@"); do
     find "$group" -depth -type d -exec rmdir {} +
   done
 }

@@ -16,10 +16,13 @@ create_credentials() ( # in the folder $STATE/pki
     certify "$component" "/CN=system:$component"
     kubeconfig "$component" >"$component.kubeconfig"
   done
-  for ((i = 0; i < NODES; i++)); do
-    certify "kubelet$i" "/O=system:nodes/CN=system:node:node$i" "DNS:node$i,IP:$(node_ip "$i")"
-    kubeconfig "kubelet$i" >"kubelet$i.kubeconfig"
-  done
+  for ((i = 0; i < NODES; i++)); do create_node_credentials "$i"; done
+)
+
+create_node_credentials() (
+  cd "$STATE/pki" || exit
+  certify "kubelet$1" "/O=system:nodes/CN=system:node:node$1" "DNS:node$1,IP:$(node_ip "$1")"
+  kubeconfig "kubelet$1" >"kubelet$1.kubeconfig"
 )
 
 new_key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"; }

@@ -4,7 +4,7 @@
 # changed nor passed, and nothing is routed beyond it.
 
 create_network() {
-  local i j
+  local i
   ip netns add "$PREFIX-switch"
   ip -n "$PREFIX-switch" link add switch up type bridge
   ip link add "$PREFIX" type veth peer name host netns "$PREFIX-switch"
@@ -12,26 +12,29 @@ create_network() {
   ip address add "$SUBNET.1/24" dev "$PREFIX"
   ip link set "$PREFIX" up
 
-  for ((i = 0; i < NODES; i++)); do
-    ip netns add "$PREFIX-node$i"
-    ip -n "$PREFIX-node$i" link add eth0 type veth peer name "node$i" netns "$PREFIX-switch"
-    ip -n "$PREFIX-switch" link set "node$i" master switch up
-    ip -n "$PREFIX-node$i" link set lo up
-    ip -n "$PREFIX-node$i" address add "$(node_ip "$i")/24" dev eth0
-    ip -n "$PREFIX-node$i" link set eth0 up
-    # Without any route, what is meant for a Service would be refused before kube-proxy's rules see it.
-    ip -n "$PREFIX-node$i" route add default via "$SUBNET.1"
-    nsenter --net="/run/netns/$PREFIX-node$i" sysctl --quiet --write \
-      net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
-    ip route add "$PODS.$i.0/24" via "$(node_ip "$i")"
-  done
-  for ((i = 0; i < NODES; i++)); do
-    for ((j = 0; j < NODES; j++)); do
-      ((i == j)) || ip -n "$PREFIX-node$i" route add "$PODS.$j.0/24" via "$(node_ip "$j")"
-    done
-  done
+  for ((i = 0; i < NODES; i++)); do connect_node "$i"; done
   # kube-proxy on node0 serves the machine too: it masquerades what comes from outside the pods' range.
   ip route add "$SERVICES.0/16" via "$CONTROL_PLANE"
+}
+
+# Joins a node to the switch. The nodes before it, and it, learn the way to each other's pods.
+connect_node() {
+  local i=$1 j
+  ip netns add "$PREFIX-node$i"
+  ip -n "$PREFIX-node$i" link add eth0 type veth peer name "node$i" netns "$PREFIX-switch"
+  ip -n "$PREFIX-switch" link set "node$i" master switch up
+  ip -n "$PREFIX-node$i" link set lo up
+  ip -n "$PREFIX-node$i" address add "$(node_ip "$i")/24" dev eth0
+  ip -n "$PREFIX-node$i" link set eth0 up
+  # Without any route, what is meant for a Service would be refused before kube-proxy's rules see it.
+  ip -n "$PREFIX-node$i" route add default via "$SUBNET.1"
+  nsenter --net="/run/netns/$PREFIX-node$i" sysctl --quiet --write \
+    net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
+  ip route replace "$PODS.$i.0/24" via "$(node_ip "$i")"
+  for ((j = 0; j < i; j++)); do
+    ip -n "$PREFIX-node$i" route replace "$PODS.$j.0/24" via "$(node_ip "$j")"
+    ip -n "$PREFIX-node$j" route replace "$PODS.$i.0/24" via "$(node_ip "$i")"
+  done
 }
 
 remove_network() {

@@ -54,7 +54,8 @@ EOT
 }
 
 # Two kubelets share one kernel, hence the cgroupRoot. The machine's disk and memory are not the
-# cluster's alone, hence the low bars for eviction.
+# cluster's alone, hence the low bars for eviction. Volumes are measured often, so that a test need not wait a minute
+# for a pod that fills one to be evicted.
 write_kubelet() {
   cat >"$2/kubelet.yaml" <<EOT
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -83,7 +84,10 @@ kubeAPIQPS: 100
 kubeAPIBurst: 200
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
+volumeStatsAggPeriod: 5s
 EOT
+  # nothing runs on an added node that does not ask for it
+  (($1 < NODES)) || echo "registerWithTaints: [{key: $ADDED_TAINT, effect: NoSchedule}]" >>"$2/kubelet.yaml"
 }
 
 # conntrack: its size is the machine's, and no business of a namespace.

@@ -6,6 +6,7 @@ NUMBER=${LINKAGE_CLUSTER:-0}
 [[ $NUMBER =~ ^[0-9]$ ]] || { echo "LINKAGE_CLUSTER must be 0 to 9, not \"$NUMBER\"" >&2; exit 2; }
 
 NODES=2
+ADDED_TAINT=local-cluster/added # of the node that `cluster add-node` adds
 PREFIX=lc$NUMBER # of everything that the kernel knows by name: interfaces, namespaces, cgroups
 
 SUBNET=10.231.$NUMBER           # the nodes' own: .1 is this machine, .2 is node0, .3 is node1
