@@ -1,60 +1,18 @@
-//! Who may do what: extractors that read the bare token of the `Authorization` header, find the project of the
-//! path, and let the request through only if the token is one of that project's.
+//! Tokens of projects, and what each is good for. What is judged here is computed from the master key; nothing is
+//! looked up. [`super::allowed`] asks these questions for every endpoint.
 
-use std::sync::Arc;
-
-use axum::extract::{FromRequestParts, MatchedPath, Path};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::http::request::Parts;
 use crds::tokens::{MasterKey, Role, TokenScope};
 use crds::{LinkageProject, ResultType};
-use serde::Deserialize;
-use utoipa::IntoParams;
 
-use crate::App;
-use crate::access::audit::Actor;
-use crate::access::identity::{self, Identity, Reading};
-use crate::document::values::Name;
+use super::audit::Actor;
+use super::identity::Identity;
 use crate::error::Error;
 
 /// The token that a request carries. It never shows in debug output.
 #[derive(Clone)]
 pub struct Token(String);
-
-/// The holder of the result token, and the project.
-#[derive(Debug)]
-pub struct ResultHolder {
-    /// The project of the path.
-    pub project: Arc<LinkageProject>,
-}
-
-/// Who may read what the path names: the holder of the result token or, for permutations, of a receipt token, or a user
-/// of the cluster; and the project.
-#[derive(Debug)]
-pub struct Reader {
-    /// The project of the path.
-    pub project: Arc<LinkageProject>,
-    /// Who it is.
-    pub right: ReadRight,
-}
-
-/// The same, but for the holders of receipt tokens.
-#[derive(Debug)]
-pub struct ResultReader {
-    /// The project of the path.
-    pub project: Arc<LinkageProject>,
-}
-
-/// The holder of an update token, and the project.
-#[derive(Debug)]
-pub struct Uploader {
-    /// The project of the path.
-    pub project: Arc<LinkageProject>,
-    /// The party that the token is for: its position in the project.
-    pub party: usize,
-    /// The token, to be judged again when the upload is there.
-    pub token: Token,
-}
 
 /// Who may read.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,112 +110,20 @@ impl From<&str> for Token {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Token {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        let header = parts.headers.get(AUTHORIZATION).ok_or(Error::MissingToken)?;
+impl Token {
+    /// The token in a request's headers.
+    ///
+    /// # Errors
+    /// [`Error::MissingToken`] when there is none.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
+        let header = headers.get(AUTHORIZATION).ok_or(Error::MissingToken)?;
         // what is no text is no token either, but it is not missing
         Ok(Self(header.to_str().unwrap_or_default().to_owned()))
     }
-}
 
-/// What the holder of a token, or the user that a Kubernetes token stands for, may read of a project.
-///
-/// # Errors
-/// [`Error::Forbidden`] when that is nothing.
-pub async fn read_right(
-    app: &App,
-    project: &LinkageProject,
-    token: &Token,
-    reading: Reading<'_>,
-) -> Result<ReadRight, Error> {
-    if let (Some(identities), Some(token)) = (&app.identities, identity::kubernetes_token(&token.0)) {
-        let identity = identities.of(token).await?;
-        identities.allow(&identity, reading).await?;
-        return Ok(ReadRight::User(identity));
-    }
-    app.judge.read_right(project, token).ok_or(Error::Forbidden)
-}
-
-impl FromRequestParts<Arc<App>> for ResultHolder {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        let token = Token::from_request_parts(parts, app).await?;
-        let path = Named::of(parts).await?;
-        let project = app.cluster.latest_project(&path.project_id).await?.ok_or(Error::Forbidden)?;
-        match app.judge.read_right(&project, &token) {
-            Some(ReadRight::Result) => Ok(Self { project }),
-            _ => Err(Error::Forbidden),
-        }
-    }
-}
-
-impl FromRequestParts<Arc<App>> for ResultReader {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        match Reader::from_request_parts(parts, app).await? {
-            Reader { right: ReadRight::Receipt(_), .. } => Err(Error::Forbidden),
-            Reader { project, .. } => Ok(Self { project }),
-        }
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Reader {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        let token = Token::from_request_parts(parts, app).await?;
-        let path = Named::of(parts).await?;
-        let project = app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)?;
-        let lists_runs =
-            parts.extensions.get::<MatchedPath>().is_some_and(|path| path.as_str().ends_with("/runs"));
-        let reading = match &path.run_id {
-            Some(run) => Reading::Runs(Some(run)),
-            None if lists_runs => Reading::Runs(None),
-            None => Reading::Project(&path.project_id),
-        };
-        let right = read_right(app, &project, &token, reading).await?;
-        Ok(Self { project, right })
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Uploader {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        let token = Token::from_request_parts(parts, app).await?;
-        let path = Named::of(parts).await?;
-        let project = app.cluster.latest_project(&path.project_id).await?.ok_or(Error::Forbidden)?;
-        let party = app.judge.uploading_party(&project, &token).ok_or(Error::Forbidden)?;
-        Ok(Self { project, party, token })
-    }
-}
-
-/// The project that a path names.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub struct ProjectPath {
-    /// The project.
-    #[param(value_type = Name)]
-    #[expect(dead_code, reason = "for the document alone")]
-    project_id: String,
-}
-
-/// What a path names: a project, and the run if there is one.
-#[derive(Deserialize)]
-struct Named {
-    project_id: String,
-    run_id: Option<String>,
-}
-
-impl Named {
-    async fn of(parts: &mut Parts) -> Result<Self, Error> {
-        let path = Path::<Self>::from_request_parts(parts, &()).await;
-        // what cannot be read is no name
-        path.map(|Path(path)| path).map_err(|_| Error::Forbidden)
+    /// What the header says. It must never reach a log or an answer.
+    pub(super) fn text(&self) -> &str {
+        &self.0
     }
 }
 

@@ -10,7 +10,9 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::App;
-use crate::access::auth::{Token, Uploader};
+use crate::access::allowed::{Allowed, Project};
+use crate::access::auth::Token;
+use crate::access::who::Uploader;
 use crate::error::Error;
 use crate::kubernetes::cluster::Written;
 
@@ -43,13 +45,12 @@ pub struct Claim {
 
 impl Place {
     /// The place of an uploader. The token is judged again at every write, as it may have been rotated meanwhile.
-    pub fn new(uploader: &Uploader) -> Self {
-        let Uploader { project, party, token } = uploader;
+    pub fn new(Allowed { who, project, .. }: &Allowed<Uploader, Project>) -> Self {
         Self {
             project: project.metadata.name.clone().unwrap_or_default(),
             uid: project.metadata.uid.clone().unwrap_or_default(),
-            party: project.spec.parties.get(*party).map(|party| party.name.clone()).unwrap_or_default(),
-            token: token.clone(),
+            party: who.name.clone(),
+            token: who.token.clone(),
         }
     }
 

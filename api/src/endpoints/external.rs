@@ -13,8 +13,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::access::auth::Uploader;
+use crate::access::allowed::{Allowed, Project};
 use crate::access::grants::{Grants, ObjectPlace, Right, TemporaryCredentials};
+use crate::access::who::Uploader;
 use crate::content::unpack::Unpacked;
 use crate::error::Error;
 
@@ -73,11 +74,12 @@ struct File {
 }
 
 /// Credentials for a party's part of the store.
-pub async fn authorize(app: &App, uploader: &Uploader) -> Result<ExternalUpload, Error> {
+pub async fn authorize(app: &App, uploader: &Allowed<Uploader, Project>) -> Result<ExternalUpload, Error> {
     let grants = switched_on(app)?;
     let folder = folder(app, uploader);
     let uid = uploader.project.metadata.uid.as_deref().unwrap_or_default();
-    let credentials = grants.grant(Right::PutBelow(&folder), &format!("{uid}-{}", uploader.party)).await?;
+    let credentials =
+        grants.grant(Right::PutBelow(&folder), &format!("{uid}-{}", uploader.who.party)).await?;
     Ok(ExternalUpload { credentials, upload: grants.place(&folder) })
 }
 
@@ -88,8 +90,8 @@ impl IntoResponse for ExternalUpload {
 }
 
 /// Where a party puts its objects: no credentials of an earlier generation of tokens lead there.
-pub fn folder(app: &App, uploader: &Uploader) -> String {
-    let Uploader { project, party, .. } = uploader;
+pub fn folder(app: &App, uploader: &Allowed<Uploader, Project>) -> String {
+    let Allowed { who: Uploader { party, .. }, project, .. } = uploader;
     let uid = project.metadata.uid.as_deref().unwrap_or_default();
     format!("{}uploads/{}/{party}", app.installation.project(uid), project.spec.token_generation)
 }
@@ -122,7 +124,7 @@ fn announcement(document: &[u8]) -> Option<Result<Announcement, Error>> {
 /// The keys of what a party announces, all of which must be in its own part of the service's own store.
 pub fn objects(
     app: &App,
-    uploader: &Uploader,
+    uploader: &Allowed<Uploader, Project>,
     announcement: &Announcement,
 ) -> Result<UploadedObjects, Error> {
     let (grants, folder) = (switched_on(app)?, folder(app, uploader));

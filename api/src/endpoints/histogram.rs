@@ -10,13 +10,12 @@ use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::access::allowed::{Allowed, RunPath};
 use crate::access::audit::{self, Action};
-use crate::access::auth::{self, ReadRight, Token};
-use crate::access::identity::Reading;
+use crate::access::who::{Analyst, Who};
 use crate::document::problems::{ServiceProblems, TokenProblems};
 use crate::document::values::Score;
-use crate::endpoints::results;
-use crate::endpoints::runs::RunPath;
+use crate::endpoints::results::CompleteRun;
 use crate::error::{Error, Problem};
 use crate::limits::body::JSON;
 
@@ -101,15 +100,13 @@ pub struct ThresholdSuggestion {
             description = "The run is not complete, or of a version that recorded no histograms"),
         (status = 500, body = Problem, content_type = "application/problem+json",
             description = "The run has failed; or the service failed")))]
-pub async fn download(State(app): State<Arc<App>>, token: Token, path: RunPath) -> Result<Response, Error> {
-    let (project, run) = results::complete_run(&app, &path).await?;
-    let right = auth::read_right(&app, &project, &token, Reading::RunResult(&path.run_id)).await?;
-    if let ReadRight::Receipt(_) = right {
-        return Err(Error::Forbidden);
-    }
+pub async fn download(
+    State(app): State<Arc<App>>,
+    Allowed { who, project, on: CompleteRun(run) }: Allowed<Analyst, CompleteRun>,
+) -> Result<Response, Error> {
     let scores = run.status.as_ref().and_then(|status| status.scores.as_ref()).ok_or(Error::NoHistogram)?;
     let (info, reader) = app.store.get(&scores.key).await?;
-    audit::record(right.actor(), Action::ReadHistogram, &project, Some(&path.run_id));
+    audit::record(who.actor(), Action::ReadHistogram, &project, run.metadata.name.as_deref());
     let headers = [(CONTENT_TYPE, JSON.to_owned()), (CONTENT_LENGTH, info.bytes.to_string())];
     Ok((headers, Body::from_stream(reader)).into_response())
 }

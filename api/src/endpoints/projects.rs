@@ -15,8 +15,10 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::access::allowed::{Allowed, Project, ProjectPath};
 use crate::access::audit::{self, Action, Actor};
-use crate::access::auth::{ProjectPath, ReadRight, Reader, ResultHolder};
+use crate::access::auth::ReadRight;
+use crate::access::who::{Owner, Reader, Who};
 use crate::content::text::{self, time};
 use crate::document::parameters::Packed;
 use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
@@ -238,7 +240,9 @@ pub async fn create(
     params(ProjectPath), security(("result_token" = []), ("receipt_token" = [])),
     responses(TokenProblems, ServiceProblems,
         (status = 200, description = "The project", body = ProjectDescription)))]
-pub async fn describe(Reader { project, right }: Reader) -> JsonAnswer<ProjectDescription> {
+pub async fn describe(
+    Allowed { who: Reader(right), project, .. }: Allowed<Reader, Project>,
+) -> JsonAnswer<ProjectDescription> {
     JsonAnswer(description(&project, &right))
 }
 
@@ -249,12 +253,12 @@ pub async fn describe(Reader { project, right }: Reader) -> JsonAnswer<ProjectDe
         (status = 204, description = "It is being deleted. From now on all about it is 403")))]
 pub async fn delete(
     State(app): State<Arc<App>>,
-    ResultHolder { project }: ResultHolder,
+    Allowed { who, project, .. }: Allowed<Owner, Project>,
 ) -> Result<StatusCode, Error> {
     if !app.cluster.delete_project(&project).await? {
         return Err(Error::Forbidden);
     }
-    audit::record(Actor::ResultToken, Action::DeleteProject, &project, None);
+    audit::record(who.actor(), Action::DeleteProject, &project, None);
     Ok(StatusCode::NO_CONTENT)
 }
 

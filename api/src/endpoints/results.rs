@@ -19,10 +19,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
+use crate::access::allowed::{Allowed, RunPath, Target};
 use crate::access::audit::{self, Action};
-use crate::access::auth::{self, ReadRight, Token};
+use crate::access::auth::ReadRight;
 use crate::access::grants::{ObjectPlace, Right, TemporaryCredentials};
 use crate::access::identity::Reading;
+use crate::access::who::{Reader, Who};
 use crate::content::formats;
 use crate::content::ranges::{self, Part};
 use crate::document::parameters::{ByAddress, Partly};
@@ -30,9 +32,7 @@ use crate::document::problems::{ResultProblems, ServiceProblems, TokenProblems};
 use crate::document::results::{
     CsvTable, JsonLines, ParquetFile, PartAnswers, ResultFile, RunResult, ScoresResult,
 };
-use crate::document::values::Name;
 use crate::endpoints::run_status::{self, RunState};
-use crate::endpoints::runs::RunPath;
 use crate::error::{Error, Problem};
 
 /// With this header, whatever its value, similarity scores are answered with where to fetch them.
@@ -68,12 +68,11 @@ enum Asked {
             description = "The run is not complete")))]
 pub async fn download(
     State(app): State<Arc<App>>,
-    token: Token,
+    reader: Allowed<Reader, CompleteRun>,
     method: Method,
     headers: HeaderMap,
-    path: RunPath,
 ) -> Result<Response, Error> {
-    answer(&app, &token, &method, &headers, &path, (Asked::Result, None)).await
+    answer(&app, &reader, &method, &headers, (Asked::Result, None)).await
 }
 
 /// All pairs at or above a complete run's threshold with their scores, in the format that is asked for by `Accept`.
@@ -89,17 +88,16 @@ pub async fn download(
             description = "The run is not complete, or has no similarity scores beside its result")))]
 pub async fn download_similarity_scores(
     State(app): State<Arc<App>>,
-    token: Token,
+    reader: Allowed<Reader, CompleteRun>,
     method: Method,
     headers: HeaderMap,
-    path: RunPath,
 ) -> Result<Response, Error> {
-    answer(&app, &token, &method, &headers, &path, (Asked::SimilarityScores, None)).await
+    answer(&app, &reader, &method, &headers, (Asked::SimilarityScores, None)).await
 }
 
 /// The same by a name that ends in the format: for links, and for programs that send no `Accept`.
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/{file}", tag = "runs", operation_id = "run_result_file",
-    params(ResultFilePath, ByAddress, Partly), security(("result_token" = []), ("receipt_token" = [])),
+    params(RunPath, FilePath, ByAddress, Partly), security(("result_token" = []), ("receipt_token" = [])),
     responses(TokenProblems, ServiceProblems, ResultProblems, PartAnswers,
         (status = 200, description = "The result, or the similarity scores", content(
             (RunResult = "application/json"), (CsvTable = "text/csv"), (JsonLines = "application/x-ndjson"),
@@ -108,92 +106,93 @@ pub async fn download_similarity_scores(
             description = "The run is not complete, has no similarity scores, or there is no such file")))]
 pub async fn download_file(
     State(app): State<Arc<App>>,
-    path: ResultFilePath,
-    token: Token,
+    File(asked, format): File,
+    reader: Allowed<Reader, CompleteRun>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let (asked, format) = path.asked().ok_or(Error::UnknownPath)?;
-    let run = RunPath { project_id: path.project_id, run_id: path.run_id };
-    answer(&app, &token, &method, &headers, &run, (asked, Some(format))).await
+    answer(&app, &reader, &method, &headers, (asked, Some(format))).await
 }
 
-/// What the path of a result's file names.
+/// The file of a run that a path names.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-pub struct ResultFilePath {
-    /// The project.
-    #[param(value_type = Name)]
-    project_id: String,
-    /// The run.
-    #[param(value_type = Name)]
-    run_id: String,
+pub struct FilePath {
     /// What is asked for, and in which format.
     #[param(value_type = ResultFile, inline)]
     file: String,
 }
 
-impl ResultFilePath {
-    fn asked(&self) -> Option<(Asked, ResultFormat)> {
-        let (name, ending) = self.file.split_once('.')?;
+/// What a file of a run holds, by its name. There are no others, whoever asks.
+#[derive(Clone, Copy, Debug)]
+pub struct File(Asked, ResultFormat);
+
+impl File {
+    fn of(path: &FilePath) -> Option<Self> {
+        let (name, ending) = path.file.split_once('.')?;
         let asked = match name {
             "result" => Asked::Result,
             "similarity-scores" => Asked::SimilarityScores,
             _ => return None,
         };
-        Some((asked, ResultFormat::of_extension(ending)?))
+        Some(Self(asked, ResultFormat::of_extension(ending)?))
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for ResultFilePath {
+impl<S: Send + Sync> FromRequestParts<S> for File {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let path = Path::<Self>::from_request_parts(parts, state).await;
-        let Path(path) = path.map_err(|_| Error::UnknownPath)?;
-        // there are no other files, whoever asks
-        path.asked().map_or(Err(Error::UnknownPath), |_| Ok(path))
+        let path = Path::<FilePath>::from_request_parts(parts, state).await;
+        path.ok().and_then(|Path(path)| Self::of(&path)).ok_or(Error::UnknownPath)
     }
 }
 
-/// A project and its run, which is complete. By contract the state is told before the token is judged.
-///
-/// # Errors
-/// [`Error::NoResultYet`] or [`Error::RunFailed`] when it is not complete; [`Error::Forbidden`] when there is none.
-pub async fn complete_run(
-    app: &App,
-    path: &RunPath,
-) -> Result<(Arc<LinkageProject>, Arc<LinkageRun>), Error> {
-    let project = app.cluster.project(&path.project_id).await?.ok_or(Error::Forbidden)?;
-    let run = app.cluster.run(&project, &path.run_id).await?.ok_or(Error::Forbidden)?;
-    match run_status::state(&run) {
-        RunState::Completed => Ok((project, run)),
-        RunState::Error => Err(Error::RunFailed),
-        RunState::Created | RunState::Queued | RunState::Running => Err(Error::NoResultYet),
+/// A run that is complete. By contract it is told before the token is judged when it is not.
+#[derive(Clone, Debug)]
+pub struct CompleteRun(pub Arc<LinkageRun>);
+
+impl Target for CompleteRun {
+    type Path = RunPath;
+    const BEFORE_TOKEN: bool = true;
+
+    fn project(path: &RunPath) -> &str {
+        &path.project_id
+    }
+
+    fn reading(path: &RunPath) -> Reading<'_> {
+        Reading::RunResult(&path.run_id)
+    }
+
+    async fn find(app: &App, project: &LinkageProject, path: &RunPath) -> Result<Self, Error> {
+        let run = app.cluster.run(project, &path.run_id).await?.ok_or(Error::Forbidden)?;
+        match run_status::state(&run) {
+            RunState::Completed => Ok(Self(run)),
+            RunState::Error => Err(Error::RunFailed),
+            RunState::Created | RunState::Queued | RunState::Running => Err(Error::NoResultYet),
+        }
     }
 }
 
 /// Sends what is asked for in the format that the path names, or else the headers.
 async fn answer(
     app: &App,
-    token: &Token,
+    Allowed { who, project, on: CompleteRun(run) }: &Allowed<Reader, CompleteRun>,
     method: &Method,
     headers: &HeaderMap,
-    path: &RunPath,
     (asked, format): (Asked, Option<ResultFormat>),
 ) -> Result<Response, Error> {
-    let (project, run) = complete_run(app, path).await?;
-    let right = auth::read_right(app, &project, token, Reading::RunResult(&path.run_id)).await?;
-    let name = object_name(asked, &project, &run, &right)?;
-    let result = chosen(&written(&run, asked, &name)?, headers, format)?;
+    let name = object_name(asked, project, run, &who.0)?;
+    let result = chosen(&written(run, asked, &name)?, headers, format)?;
+    let id = run.metadata.name.as_deref().unwrap_or_default();
     let (answer, action) = if name == SIMILARITY_SCORES && headers.contains_key(RETURN_ADDRESS) {
-        (address(app, &run, &result.key).await?, Action::AuthorizeResult)
+        (address(app, run, &result.key).await?, Action::AuthorizeResult)
     } else {
         let vary = if format.is_some() { "Authorization" } else { "Accept, Authorization" };
-        (send(app, method, headers, result, &path.run_id, vary).await?, Action::ReadResult)
+        (send(app, method, headers, result, id, vary).await?, Action::ReadResult)
     };
     if method == Method::GET && answer.status().is_success() {
-        audit::record(right.actor(), action, &project, Some(&path.run_id));
+        audit::record(who.actor(), action, project, Some(id));
     }
     Ok(answer)
 }

@@ -5,20 +5,20 @@
 use std::sync::Arc;
 
 use axum::Json as JsonAnswer;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use crds::{
     AdditionalResult, FINALIZER, LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, RunReference,
     Solver, labels,
 };
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::App;
-use crate::access::audit::{self, Action, Actor};
-use crate::access::auth::{ProjectPath, Reader, ResultHolder, ResultReader};
+use crate::access::allowed::{Allowed, ProjectPath, Run, RunPath, Runs};
+use crate::access::audit::{self, Action};
+use crate::access::who::{Analyst, Owner, Reader, Who};
 use crate::content::text::{self, time};
 use crate::document::parameters::Packed;
 use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
@@ -99,28 +99,6 @@ pub struct RunDescription {
     notes: String,
 }
 
-/// What the path of a run names.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub struct RunPath {
-    /// The project.
-    #[param(value_type = Name)]
-    pub project_id: String,
-    /// The run.
-    #[param(value_type = Name)]
-    pub run_id: String,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for RunPath {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let path = Path::<Self>::from_request_parts(parts, state).await;
-        // what cannot be read is no name
-        path.map(|Path(path)| path).map_err(|_| Error::Forbidden)
-    }
-}
-
 /// A project's runs, oldest first.
 #[utoipa::path(get, path = "/projects/{project_id}/runs", tag = "runs", operation_id = "list_runs",
     params(ProjectPath), security(("result_token" = [])),
@@ -128,7 +106,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RunPath {
         (status = 200, description = "The runs, oldest first", body = Vec<ListedRun>)))]
 pub async fn list(
     State(app): State<Arc<App>>,
-    ResultReader { project }: ResultReader,
+    Allowed { project, .. }: Allowed<Analyst, Runs>,
 ) -> Result<JsonAnswer<Vec<ListedRun>>, Error> {
     let runs = app.cluster.runs_of(&project).await?;
     let listed = runs.iter().map(|run| ListedRun {
@@ -158,7 +136,7 @@ pub async fn list(
             description = "A party's data cannot be linked, and it must contribute again first; or the service failed")))]
 pub async fn create(
     State(app): State<Arc<App>>,
-    ResultHolder { project }: ResultHolder,
+    Allowed { who, project, .. }: Allowed<Owner, Runs>,
     Json(wanted): Json<NewRun>,
 ) -> Result<(StatusCode, JsonAnswer<RunDescription>), Error> {
     let run = wanted.into_resource(&project)?;
@@ -168,7 +146,7 @@ pub async fn create(
         return Err(Error::PartyRejected(why));
     }
     let run = app.cluster.create_run(&run).await?;
-    audit::record(Actor::ResultToken, Action::CreateRun, &project, run.metadata.name.as_deref());
+    audit::record(who.actor(), Action::CreateRun, &project, run.metadata.name.as_deref());
     Ok((StatusCode::CREATED, JsonAnswer(description(&run))))
 }
 
@@ -176,12 +154,8 @@ pub async fn create(
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}", tag = "runs", operation_id = "describe_run",
     params(RunPath), security(("result_token" = [])),
     responses(TokenProblems, ServiceProblems, (status = 200, description = "The run", body = RunDescription)))]
-pub async fn describe(
-    State(app): State<Arc<App>>,
-    ResultReader { project }: ResultReader,
-    path: RunPath,
-) -> Result<JsonAnswer<RunDescription>, Error> {
-    Ok(JsonAnswer(description(&*find(&app, &project, &path).await?)))
+pub async fn describe(Allowed { on: Run(run), .. }: Allowed<Analyst, Run>) -> JsonAnswer<RunDescription> {
+    JsonAnswer(description(&run))
 }
 
 /// Deletes a run with its result, also while it runs.
@@ -191,14 +165,12 @@ pub async fn describe(
         (status = 204, description = "It is being deleted. From now on all about it is 403")))]
 pub async fn delete(
     State(app): State<Arc<App>>,
-    ResultHolder { project }: ResultHolder,
-    path: RunPath,
+    Allowed { who, project, on: Run(run) }: Allowed<Owner, Run>,
 ) -> Result<StatusCode, Error> {
-    let run = find(&app, &project, &path).await?;
     if !app.cluster.delete_run(&run).await? {
         return Err(Error::Forbidden);
     }
-    audit::record(Actor::ResultToken, Action::DeleteRun, &project, run.metadata.name.as_deref());
+    audit::record(who.actor(), Action::DeleteRun, &project, run.metadata.name.as_deref());
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -208,16 +180,9 @@ pub async fn delete(
     responses(TokenProblems, ServiceProblems,
         (status = 200, description = "How far it is. No answer shows less than one before", body = RunStatus)))]
 pub async fn status(
-    State(app): State<Arc<App>>,
-    Reader { project, right }: Reader,
-    path: RunPath,
-) -> Result<JsonAnswer<RunStatus>, Error> {
-    let run = find(&app, &project, &path).await?;
-    Ok(JsonAnswer(run_status::describe(&project, &run, &right)))
-}
-
-async fn find(app: &App, project: &LinkageProject, path: &RunPath) -> Result<Arc<LinkageRun>, Error> {
-    app.cluster.run(project, &path.run_id).await?.ok_or(Error::Forbidden)
+    Allowed { who: Reader(right), project, on: Run(run) }: Allowed<Reader, Run>,
+) -> JsonAnswer<RunStatus> {
+    JsonAnswer(run_status::describe(&project, &run, &right))
 }
 
 /// Refuses a run that makes no sense for the project. It would fail in the operator too; but a client learns of it at once.

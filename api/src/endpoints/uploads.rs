@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use axum::Json as JsonAnswer;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::request::Parts;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use crds::conditions::PartyReason;
 use crds::contribution::{PartyData, Refusal};
@@ -24,8 +23,9 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::access::audit::{self, Action, Actor};
-use crate::access::auth::{ProjectPath, Uploader};
+use crate::access::allowed::{Allowed, Project, ProjectPath};
+use crate::access::audit::{self, Action};
+use crate::access::who::{Uploader, Who};
 use crate::content::text;
 use crate::content::unpack::unpacked;
 use crate::document::bodies::Upload;
@@ -67,9 +67,11 @@ pub struct Uploaded {
         (status = 201, description = "It is there. With a warning: but it cannot be linked", body = Uploaded)))]
 pub async fn json(
     State(app): State<Arc<App>>,
-    request: Request,
+    uploader: Allowed<Uploader, Project>,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<(StatusCode, JsonAnswer<Uploaded>), Error> {
-    receive(app, Form::Json, request).await
+    receive(app, Form::Json, uploader, headers, body).await
 }
 
 /// Uploads a party's encodings as raw bytes, one encoding after the other.
@@ -82,9 +84,11 @@ pub async fn json(
         (status = 201, description = "It is there. With a warning: but it cannot be linked", body = Uploaded)))]
 pub async fn binary(
     State(app): State<Arc<App>>,
-    request: Request,
+    uploader: Allowed<Uploader, Project>,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<(StatusCode, JsonAnswer<Uploaded>), Error> {
-    receive(app, Form::Binary, request).await
+    receive(app, Form::Binary, uploader, headers, body).await
 }
 
 /// Hands out temporary credentials for putting objects into the store, below the path told.
@@ -98,12 +102,11 @@ pub async fn binary(
             description = "It is switched off in this installation; or the service failed")))]
 pub async fn authorize_external(
     State(app): State<Arc<App>>,
-    uploader: Uploader,
+    uploader: Allowed<Uploader, Project>,
 ) -> Result<ExternalUpload, Error> {
-    let place = Place::new(&uploader);
-    check(&uploader, place.party())?;
+    check(&uploader)?;
     let authorized = external::authorize(&app, &uploader).await?;
-    record(&uploader, &place, Action::AuthorizeUpload);
+    record(&uploader, Action::AuthorizeUpload);
     Ok(authorized)
 }
 
@@ -117,14 +120,18 @@ enum Form {
 async fn receive(
     app: Arc<App>,
     form: Form,
-    request: Request,
+    uploader: Allowed<Uploader, Project>,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<(StatusCode, JsonAnswer<Uploaded>), Error> {
-    let (parts, body) = request.into_parts();
+    let slot = app.throttle.upload()?;
+    app.fullness.check()?;
     let upload = {
         let app = app.clone();
         async move {
+            let _slot = slot;
             gauge!("linkage_api_uploads_in_progress").increment(1);
-            let answer = take_in(&app, form, parts, body).await;
+            let answer = take_in(&app, form, &uploader, &headers, body).await;
             gauge!("linkage_api_uploads_in_progress").decrement(1);
             answer
         }
@@ -134,34 +141,32 @@ async fn receive(
     Ok((StatusCode::CREATED, JsonAnswer(uploaded)))
 }
 
-async fn take_in(app: &Arc<App>, form: Form, mut parts: Parts, body: Body) -> Result<Uploaded, Error> {
-    let mut body =
-        LimitedBody::new(&parts.headers, body, app.limits.max_upload_bytes, app.limits.read_timeout);
-    let answer = async {
-        let _place = app.throttle.upload()?;
-        let uploader = Uploader::from_request_parts(&mut parts, app).await?;
-        app.fullness.check()?;
-        let place = Place::new(&uploader);
-        let answer = store_and_claim(app, form, &parts.headers, (&uploader, &place), &mut body).await;
-        app.fullness.note(&answer);
-        match answer {
-            Err(error) => Err(claims::explain(app, &place, error).await),
-            taken => taken,
-        }
-    };
-    let answer = answer.await;
+async fn take_in(
+    app: &App,
+    form: Form,
+    uploader: &Allowed<Uploader, Project>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Uploaded, Error> {
+    let mut body = LimitedBody::new(headers, body, app.limits.max_upload_bytes, app.limits.read_timeout);
+    let place = Place::new(uploader);
+    let answer = store_and_claim(app, form, headers, (uploader, &place), &mut body).await;
     counter!("linkage_api_uploaded_bytes_total").increment(body.received());
-    answer
+    app.fullness.note(&answer);
+    match answer {
+        Err(error) => Err(claims::explain(app, &place, error).await),
+        taken => taken,
+    }
 }
 
 async fn store_and_claim(
     app: &App,
     form: Form,
     headers: &HeaderMap,
-    (uploader, place): (&Uploader, &Place),
+    (uploader, place): (&Allowed<Uploader, Project>, &Place),
     body: &mut LimitedBody,
 ) -> Result<Uploaded, Error> {
-    check(uploader, place.party())?;
+    check(uploader)?;
     let prefix = fresh_prefix(app, uploader);
     let Taken { outcome, external } = store(app, form, headers, uploader, body, &prefix).await?;
     let warning = match outcome {
@@ -176,16 +181,16 @@ async fn store_and_claim(
 }
 
 /// Refuses at once what will be refused in the end.
-fn check(uploader: &Uploader, party: &str) -> Result<(), Error> {
-    match projects::party_status(&uploader.project, party) {
+fn check(uploader: &Allowed<Uploader, Project>) -> Result<(), Error> {
+    match projects::party_status(&uploader.project, &uploader.who.name) {
         Some(status) if status.state == PartyState::Contributed => Err(Error::AlreadyContributed),
         _ => Ok(()),
     }
 }
 
-fn fresh_prefix(app: &App, uploader: &Uploader) -> String {
+fn fresh_prefix(app: &App, uploader: &Allowed<Uploader, Project>) -> String {
     let uid = uploader.project.metadata.uid.as_deref().unwrap_or_default();
-    format!("{}parties/{}/{}/", app.installation.project(uid), uploader.party, text::fresh_id())
+    format!("{}parties/{}/{}/", app.installation.project(uid), uploader.who.party, text::fresh_id())
 }
 
 /// What became of the data of an upload.
@@ -200,7 +205,7 @@ async fn store(
     app: &App,
     form: Form,
     headers: &HeaderMap,
-    uploader: &Uploader,
+    uploader: &Allowed<Uploader, Project>,
     body: &mut LimitedBody,
     prefix: &str,
 ) -> Result<Taken, Error> {
@@ -256,7 +261,7 @@ fn announced(headers: &HeaderMap) -> Result<Announced, Error> {
 /// Claims stored data; tells why it cannot be linked, if it cannot. What is not claimed is removed again.
 async fn claim(
     app: &App,
-    uploader: &Uploader,
+    uploader: &Allowed<Uploader, Project>,
     place: &Place,
     prefix: &str,
     contribution: Contribution,
@@ -271,18 +276,18 @@ async fn claim(
     match verdict? {
         None => {
             tracing::info!(records, encoding_bytes, "took in encodings");
-            record(uploader, place, Action::Contribute);
+            record(uploader, Action::Contribute);
             Ok(None)
         }
         Some(refusal) => {
-            record(uploader, place, Action::RejectContribution);
+            record(uploader, Action::RejectContribution);
             Ok(Some(announce(app, uploader, place, refusal).await))
         }
     }
 }
 
-fn record(uploader: &Uploader, place: &Place, action: Action) {
-    audit::record(Actor::UpdateToken(place.party()), action, &uploader.project, None);
+fn record(uploader: &Allowed<Uploader, Project>, action: Action) {
+    audit::record(uploader.who.actor(), action, &uploader.project, None);
 }
 
 /// Removes what is not needed any more, as well as it can.
@@ -295,7 +300,7 @@ async fn remove(app: &App, prefix: &str) {
 /// Answers data that was not stored, and makes the reason known on the project.
 async fn reject(
     app: &App,
-    uploader: &Uploader,
+    uploader: &Allowed<Uploader, Project>,
     place: &Place,
     broken: IngestError,
 ) -> Result<Option<String>, Error> {
@@ -304,7 +309,7 @@ async fn reject(
         IngestError::EncodingSize(_) => {
             let refusal = Refusal { reason: PartyReason::EncodingSizeMismatch.to_string(), ..refusal };
             claims::refuse(app, place, &refusal).await?;
-            record(uploader, place, Action::RejectContribution);
+            record(uploader, Action::RejectContribution);
             return Ok(Some(announce(app, uploader, place, refusal).await));
         }
         IngestError::Body(error) => {
@@ -325,7 +330,12 @@ async fn reject(
 }
 
 /// Makes it known why data was not accepted; gives the message.
-async fn announce(app: &App, uploader: &Uploader, place: &Place, refusal: Refusal) -> String {
+async fn announce(
+    app: &App,
+    uploader: &Allowed<Uploader, Project>,
+    place: &Place,
+    refusal: Refusal,
+) -> String {
     counter!("linkage_api_uploads_refused_total", "reason" => refusal.reason.clone()).increment(1);
     claims::warn(app, &uploader.project, place, &refusal).await;
     refusal.message
