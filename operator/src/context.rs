@@ -12,6 +12,7 @@ use crate::caches::{Caches, named};
 use crate::evacuation::NamespaceIsGoing;
 use crate::events::Events;
 use crate::freshness::Freshness;
+use crate::job_credentials::JobCredentials;
 use crate::job_events::JobEvents;
 use crate::lost_pods::LostPods;
 use crate::project::CheckedSecrets;
@@ -51,6 +52,8 @@ pub struct Context {
     pub work_time: WorkTime,
     /// Which Secrets hold the right tokens.
     pub checked_secrets: CheckedSecrets,
+    /// Where the credentials of Jobs come from.
+    pub job_credentials: JobCredentials,
     /// Why Jobs have no pods.
     pub job_events: JobEvents,
     /// Pods whose nodes do not answer.

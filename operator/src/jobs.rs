@@ -10,7 +10,7 @@ use k8s_openapi::api::batch::v1::{
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvFromSource, EnvVar,
     LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
-    SecretEnvSource, SecurityContext, Volume, VolumeMount,
+    SecretEnvSource, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
@@ -21,6 +21,7 @@ use tracing::info;
 use crate::caches::is_owned;
 use crate::context::Context;
 use crate::error::Error;
+use crate::job_credentials::{self, Access, FILE, FOLDER, VOLUME};
 use crate::quantity;
 use crate::settings::JobSettings;
 
@@ -91,6 +92,8 @@ pub struct JobOrder {
     pub resources: ResourceRequirements,
     /// Where and when the pods run, if the run says.
     pub scheduling: Scheduling,
+    /// What the pods need of the store.
+    pub access: Access,
 }
 
 /// The memory that a pod may use in bytes: its limit, or a default where there is none.
@@ -133,8 +136,9 @@ pub fn state(job: &Job) -> JobState {
     if is_suspended { JobState::Queued } else { JobState::Active }
 }
 
-/// Builds the Job.
-pub fn build(order: JobOrder, settings: &JobSettings) -> Job {
+/// Builds the Job. Its pods have their credentials of the store from the Secret that is named, or else from that of the
+/// settings.
+pub fn build(order: JobOrder, settings: &JobSettings, own_credentials: Option<&str>) -> Job {
     let mut labels = settings.pod_labels.clone();
     labels.extend(order.labels.clone());
     labels.insert(labels::MANAGED_BY.into(), labels::OPERATOR.into());
@@ -165,7 +169,7 @@ pub fn build(order: JobOrder, settings: &JobSettings) -> Job {
             ttl_seconds_after_finished: Some(KEEP_FINISHED_SECONDS),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
-                spec: Some(pod(order, settings)),
+                spec: Some(pod(order, settings, own_credentials)),
             },
             ..JobSpec::default()
         }),
@@ -199,8 +203,9 @@ fn failure_policy() -> PodFailurePolicy {
     }
 }
 
-fn pod(order: JobOrder, settings: &JobSettings) -> PodSpec {
+fn pod(order: JobOrder, settings: &JobSettings, own_credentials: Option<&str>) -> PodSpec {
     let scheduling = order.scheduling;
+    let shared_credentials = settings.store.credentials_secret.as_ref().filter(|_| own_credentials.is_none());
     PodSpec {
         restart_policy: Some("Never".into()),
         service_account_name: Some(settings.service_account_name.clone()),
@@ -237,8 +242,8 @@ fn pod(order: JobOrder, settings: &JobSettings) -> PodSpec {
             image: Some(settings.image.clone()),
             image_pull_policy: Some(settings.image_pull_policy.clone()),
             command: Some(vec!["/usr/local/bin/scorer".into(), order.task.name().into()]),
-            env: Some(environment(order.task, order.plan, settings)),
-            env_from: settings.store.credentials_secret.as_ref().map(|name| {
+            env: Some(environment(order.task, order.plan, settings, own_credentials)),
+            env_from: shared_credentials.map(|name| {
                 vec![EnvFromSource {
                     secret_ref: Some(SecretEnvSource { name: name.clone(), optional: Some(false) }),
                     ..EnvFromSource::default()
@@ -256,26 +261,59 @@ fn pod(order: JobOrder, settings: &JobSettings) -> PodSpec {
                 capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
                 ..SecurityContext::default()
             }),
-            volume_mounts: Some(vec![VolumeMount {
-                name: "scratch".into(),
-                mount_path: SCRATCH.into(),
-                ..VolumeMount::default()
-            }]),
+            volume_mounts: Some(
+                [mount("scratch", SCRATCH, false)]
+                    .into_iter()
+                    .chain(own_credentials.map(|_| mount(VOLUME, FOLDER, true)))
+                    .collect(),
+            ),
             ..Container::default()
         }],
-        volumes: Some(vec![Volume {
-            name: "scratch".into(),
-            empty_dir: Some(EmptyDirVolumeSource {
-                size_limit: Some(settings.scratch_size.clone()),
-                ..EmptyDirVolumeSource::default()
-            }),
-            ..Volume::default()
-        }]),
+        volumes: Some(
+            [scratch(settings)].into_iter().chain(own_credentials.map(credentials_volume)).collect(),
+        ),
         ..PodSpec::default()
     }
 }
 
-fn environment(task: Task, plan: String, settings: &JobSettings) -> Vec<EnvVar> {
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.into(),
+        mount_path: path.into(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}
+
+fn scratch(settings: &JobSettings) -> Volume {
+    Volume {
+        name: "scratch".into(),
+        empty_dir: Some(EmptyDirVolumeSource {
+            size_limit: Some(settings.scratch_size.clone()),
+            ..EmptyDirVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+fn credentials_volume(secret: &str) -> Volume {
+    Volume {
+        name: VOLUME.into(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.into()),
+            default_mode: Some(0o440),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+fn environment(
+    task: Task,
+    plan: String,
+    settings: &JobSettings,
+    own_credentials: Option<&str>,
+) -> Vec<EnvVar> {
     let set = |name: &str, value: String| EnvVar { name: name.into(), value: Some(value), value_from: None };
     let mut environment = vec![
         set(task.plan_variable(), plan),
@@ -283,6 +321,7 @@ fn environment(task: Task, plan: String, settings: &JobSettings) -> Vec<EnvVar> 
         set("SCRATCH_DIR", SCRATCH.into()),
         set("LISTEN", format!("0.0.0.0:{PROGRESS_PORT}")),
     ];
+    environment.extend(own_credentials.map(|_| set("STORE_CREDENTIALS_FILE", format!("{FOLDER}/{FILE}"))));
     environment.extend(settings.store.endpoint.clone().map(|endpoint| set("STORE_ENDPOINT", endpoint)));
     environment.extend(settings.store.region.clone().map(|region| set("STORE_REGION", region)));
     environment
@@ -295,13 +334,17 @@ fn environment(task: Task, plan: String, settings: &JobSettings) -> Vec<EnvVar> 
 /// Fails when Kubernetes refuses, or the name is taken.
 pub async fn create(context: &Context, order: JobOrder) -> Result<(), Error> {
     let owner = order.owner.clone();
-    let job = build(order, &context.jobs);
+    let granted = job_credentials::grant(context, &order.name, &order.access).await?;
+    let job = build(order, &context.jobs, granted.as_ref().map(|granted| granted.secret.as_str()));
     let (api, name) = (context.api::<Job>(), job.name_any());
     let refused = Error::refused(format!("create the Job {name}"));
     match api.create(&PostParams::default(), &job).await {
-        Ok(_) => {
+        Ok(created) => {
             info!(job = name, owner = owner.name, "created Job");
-            Ok(())
+            match granted {
+                Some(granted) => job_credentials::hand_over(context, &created, granted).await,
+                None => Ok(()),
+            }
         }
         Err(kube::Error::Api(status)) if status.code == 409 => {
             let Some(there) = api.get_opt(&name).await? else {

@@ -11,6 +11,7 @@ mod evacuation;
 mod events;
 mod freshness;
 mod health;
+mod job_credentials;
 mod job_events;
 mod jobs;
 mod lost_pods;
@@ -40,12 +41,14 @@ use crds::tokens::MasterKey;
 use futures::FutureExt;
 use kube::Client;
 use metrics_exporter_prometheus::PrometheusBuilder;
+use scorer::store::TokenService;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::caches::{Caches, Writers};
 use crate::context::Context;
 use crate::events::Events;
+use crate::job_credentials::JobCredentials;
 use crate::settings::{Args, JobSettings};
 
 /// A request to Kubernetes that has no answer by then has none.
@@ -163,13 +166,18 @@ async fn context(args: &Args, caches: Caches, client: Client) -> anyhow::Result<
         .with_context(|| format!("cannot read the master key {}", args.master_key_file.display()))?;
     let master_key = MasterKey::new(&key).with_context(|| args.master_key_file.display().to_string())?;
     let jobs = JobSettings::read(&args.job_settings)?;
+    let store = args.store.open().await?;
+    let token_service = match jobs.store.role.clone() {
+        Some(role) => Some(TokenService::open(role.into(), &args.store, &store).await?),
+        None => None,
+    };
     let instance = std::env::var("POD_NAME").unwrap_or_else(|_| context::FIELD_MANAGER.into());
     Ok(Context {
         events: Events::new(client.clone(), instance),
         client,
         caches,
         namespace: args.namespace.clone(),
-        store: args.store.open().await?,
+        store,
         store_in_namespace: args.store_in_namespace,
         installation: Installation::of(&master_key, &args.namespace),
         jobs,
@@ -178,6 +186,7 @@ async fn context(args: &Args, caches: Caches, client: Client) -> anyhow::Result<
         retries: Default::default(),
         work_time: Default::default(),
         checked_secrets: Default::default(),
+        job_credentials: JobCredentials::new(token_service),
         job_events: Default::default(),
         lost_pods: Default::default(),
         status_writes: Default::default(),

@@ -9,7 +9,7 @@ use clap::Parser;
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use scorer::plan::Limits;
-use scorer::store::StoreArgs;
+use scorer::store::{StoreArgs, TokenServiceArgs};
 use serde::Deserialize;
 
 use crate::sweep::SweepArgs;
@@ -111,6 +111,29 @@ pub struct JobStore {
     /// Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without it the pods' own identity is used.
     #[serde(default)]
     pub credentials_secret: Option<String>,
+    /// The role of which each Job gets a part, for its own project and run alone; then the Secret is not used.
+    #[serde(default)]
+    pub role: Option<JobRole>,
+}
+
+/// The role of Jobs, as the store's token service knows it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobRole {
+    /// Its ARN, such as `arn:aws:iam::123456789012:role/linkage-jobs`. The operator must be allowed to assume it.
+    pub arn: String,
+    /// Address of the token service; by default that of the store.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// For how long credentials are good. They are renewed when half of that is over.
+    #[serde(default = "default_role_seconds")]
+    pub seconds: i32,
+}
+
+impl From<JobRole> for TokenServiceArgs {
+    fn from(JobRole { arn, endpoint, seconds }: JobRole) -> Self {
+        Self { role_arn: arn, endpoint, seconds }
+    }
 }
 
 impl JobSettings {
@@ -134,6 +157,10 @@ impl JobSettings {
 
 fn default_source_prefixes() -> Vec<String> {
     vec!["sources/{project}/".into()]
+}
+
+fn default_role_seconds() -> i32 {
+    3600
 }
 
 fn default_replace_lost_pods() -> u64 {

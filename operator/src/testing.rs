@@ -5,12 +5,13 @@ use std::sync::Arc;
 use crds::folders::Installation;
 use crds::tokens::MasterKey;
 use fake_kubernetes::FakeKubernetes;
-use scorer::store::Store;
+use scorer::store::{Store, TokenService};
 use serde_json::{Value, json};
 
 use crate::caches::caches;
 use crate::context::Context;
 use crate::events::Events;
+use crate::job_credentials::JobCredentials;
 use crate::settings::JobSettings;
 use crate::watching;
 
@@ -48,17 +49,27 @@ impl Drop for World {
 impl World {
     /// Starts the operator; nothing is there yet.
     pub fn new() -> Self {
-        Self::with(FakeKubernetes::new(NAMESPACE), tempfile::tempdir().unwrap(), &settings())
+        Self::with_token_service(None)
+    }
+
+    /// The same, where the store has a token service.
+    pub fn with_token_service(service: Option<TokenService>) -> Self {
+        Self::with(FakeKubernetes::new(NAMESPACE), tempfile::tempdir().unwrap(), &settings(), service)
     }
 
     /// The operator is killed, and another one starts, with other settings perhaps.
     pub fn restarted(mut self, settings: &JobSettings) -> Self {
         self.operator.abort();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        Self::with(self.kubernetes.clone(), folder, settings)
+        Self::with(self.kubernetes.clone(), folder, settings, None)
     }
 
-    fn with(kubernetes: FakeKubernetes, folder: tempfile::TempDir, settings: &JobSettings) -> Self {
+    fn with(
+        kubernetes: FakeKubernetes,
+        folder: tempfile::TempDir,
+        settings: &JobSettings,
+        token_service: Option<TokenService>,
+    ) -> Self {
         let store = Store::in_directory(folder.path()).unwrap();
         let (caches, writers) = caches();
         let master_key = MasterKey::new(&[7; 32]).unwrap();
@@ -77,6 +88,7 @@ impl World {
             retries: Default::default(),
             work_time: Default::default(),
             checked_secrets: Default::default(),
+            job_credentials: JobCredentials::new(token_service),
             job_events: Default::default(),
             lost_pods: Default::default(),
             status_writes: Default::default(),

@@ -149,14 +149,14 @@ def check_store_keys(secrets: dict[str, Object]) -> None:
         return
     prefix = configuration["metadata"]["name"].removesuffix("-config")
     identities = json.loads(base64.b64decode(configuration["data"]["s3.json"]))["identities"]
-    expect(configuration, "does not have four users", len(identities) == 4)
+    expect(configuration, "does not have three users", len(identities) == 3)
     for identity in identities:
         data = secrets[f"{prefix}-{identity['name']}"]["data"]
         known = {"accessKey": data["AWS_ACCESS_KEY_ID"], "secretKey": data["AWS_SECRET_ACCESS_KEY"]}
         given = {key: base64.b64encode(value.encode()).decode() for key, value in identity["credentials"][0].items()}
         expect(configuration, f"has other keys for {identity['name']} than its Secret", known == given)
     access_keys = {identity["credentials"][0]["accessKey"] for identity in identities}
-    expect(configuration, "has one key for two users", len(access_keys) == 4)
+    expect(configuration, "has one key for two users", len(access_keys) == 3)
 
 
 if __name__ == "__main__":

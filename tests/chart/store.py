@@ -33,7 +33,7 @@ def main() -> None:
         check_ports(store, ports)
         check_control_port(ports["s3"] + GRPC_OFFSET)
         users = [sys.executable, str(Path(__file__).with_name("users.py")), f"http://127.0.0.1:{ports['s3']}", str(keys)]
-        if (configuration / "iam.json").exists():
+        if '"temporary"' in (configuration / "iam.json").read_text():
             users.append("--temporary-credentials")
         subprocess.run(users, check=True)
     finally:

@@ -31,7 +31,9 @@ RESULT = "runs/r/result/groups.json"
 SUMMARY = "runs/r/summary.json"
 SOURCE = "sources/a.json"
 FOLDER = "projects/p/uploads/1/0"
+EVERYTHING = [(["s3:*"], ""), (["s3:*"], "/*")]
 ROLE = "arn:aws:iam::000000000000:role/temporary"
+JOBS_ROLE = "arn:aws:iam::000000000000:role/jobs"
 
 wrong: list[str] = []
 
@@ -39,12 +41,16 @@ wrong: list[str] = []
 def main() -> None:
     endpoint, keys = sys.argv[1], json.load(open(sys.argv[2]))
     users = {user: User(user, client(endpoint, key)) for user, key in keys.items()}
-    operator, api, scorer, uploader = (users[name] for name in ("operator", "api", "scorer", "uploader"))
+    operator, api, uploader = (users[name] for name in ("operator", "api", "uploader"))
 
     strangers(endpoint, keys)
     check_bucket(operator, api, list(users.values()))
+    # The operator hands out credentials to Jobs. Here one gets all that any Job can get…
+    scorer = User("a Job with all rights of its role", role_client(endpoint, keys, EVERYTHING))
     writing(operator, api, scorer, uploader)
     reading(operator, api, scorer, uploader)
+    # … and here it gets what is its own.
+    own_job(endpoint, keys)
     if "--temporary-credentials" in sys.argv:
         temporary(endpoint, keys, api)
     deleting(operator, api, scorer, uploader)
@@ -214,9 +220,50 @@ def reading(operator: User, api: User, scorer: User, uploader: User) -> None:
         uploader.may_not("get", key)
 
 
+def own_job(endpoint: str, keys: dict) -> None:
+    """Only the operator gets credentials for Jobs, and a Job can do no more than with its own project and run."""
+    for user in "api", "uploader":
+        expect(f"{user} may not assume the role of Jobs", assumed(endpoint, keys[user], None, JOBS_ROLE) is None)
+    writes = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:DeleteObject", "s3:GetObject"]
+    job = User("a Job", role_client(endpoint, keys, [(["s3:ListBucket"], ""), (writes, "/runs/r/*"), (["s3:GetObject"], "/projects/p/*")]))
+    job.may("get", ENCODINGS)
+    job.may("put", PAIRS)
+    job.may("put_in_parts", PAIRS)
+    job.may("begin_and_abort", PAIRS)
+    job.may("get", PAIRS)
+    job.may("look_at", SEED)
+    for key in ENCODINGS, "projects/q/parties/0/u/encodings", "runs/s/pairs/0.pairs", "runs/r1/pairs/0.pairs":
+        job.may_not("put", key)
+        job.may_not("put_in_parts", key)
+        job.may_not("delete", key)
+    for key in "projects/q/parties/0/u/encodings", "runs/s/pairs/0.pairs", "runs/r1/pairs/0.pairs", SOURCE:
+        job.may_not("get", key)
+        job.may_not("look_at", key)
+    expect("what is not there is not there", job._try("look_at", "runs/r/none") == "404")
+    expect("it may not assume the role again", assumed(endpoint, job.credentials, None, JOBS_ROLE) is None)
+
+    # Whatever the operator asked for by mistake, it could not get more than the role has.
+    everything = User("a Job that is granted all", role_client(endpoint, keys, EVERYTHING))
+    everything.may_not("put", SOURCE)
+    everything.may_not("delete", SOURCE)
+    everything.may_not("open_to_all", RESULT)
+
+
+def role_client(endpoint: str, keys: dict, allowed: list[tuple[list[str], str]]) -> BaseClient:
+    """A client with credentials that the operator has asked for."""
+    statements = [
+        {"Effect": "Allow", "Action": actions, "Resource": [f"arn:aws:s3:::{BUCKET}{below}"]} for actions, below in allowed
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    credentials = assumed(endpoint, keys["operator"], policy, JOBS_ROLE)
+    if credentials is None:
+        sys.exit("WRONG: the operator gets no credentials for a Job")
+    return client(endpoint, credentials)
+
+
 def temporary(endpoint: str, keys: dict, api: User) -> None:
     """Only the REST service gets temporary credentials, and they do no more than it asked for."""
-    for user in "operator", "scorer", "uploader":
+    for user in "operator", "uploader":
         expect(f"{user} may not assume the role", assumed(endpoint, keys[user], None) is None)
     party = User("a party", temporary_client(endpoint, keys, "s3:PutObject", f"{FOLDER}/*"))
     party.may("put", f"{FOLDER}/encodings.json")
@@ -260,12 +307,12 @@ def temporary_client(endpoint: str, keys: dict, action: str, resource: str) -> B
     return client(endpoint, credentials)
 
 
-def assumed(endpoint: str, key: dict, policy: str | None) -> dict | None:
+def assumed(endpoint: str, key: dict, policy: str | None, role: str = ROLE) -> dict | None:
     """The credentials of the role, if they are handed out."""
     sts = client(endpoint, key, "sts")
     sts.meta.events.register("before-sign.sts", announce_hash)
     try:
-        answer = sts.assume_role(RoleArn=ROLE, RoleSessionName="test", **({"Policy": policy} if policy else {}))
+        answer = sts.assume_role(RoleArn=role, RoleSessionName="test", **({"Policy": policy} if policy else {}))
     except ClientError as error:
         expect(f"the answer is AccessDenied ({error})", error.response["Error"]["Code"] == "AccessDenied")
         return None

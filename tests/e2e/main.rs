@@ -11,6 +11,7 @@ mod flows;
 mod formats;
 mod from_run;
 mod gone;
+mod job_credentials;
 mod kubernetes_away;
 mod leftovers;
 mod manifests;

@@ -22,14 +22,23 @@ impl Objects {
     /// Opens a way to the store, with the keys of a user's Secret of the chart.
     pub async fn connect(namespace: &Namespace, service: &str, user: &str) -> anyhow::Result<Self> {
         let secret = namespace.get(&format!("secret/{service}-{user}")).await?.context("no such Secret")?;
+        let access_key = decoded(&secret, "AWS_ACCESS_KEY_ID").await?;
+        let secret_key = decoded(&secret, "AWS_SECRET_ACCESS_KEY").await?;
+        Self::open(namespace, service, Credentials::new(access_key, secret_key, None, None, "tests")).await
+    }
+
+    /// The same, with temporary credentials: access key, secret key and session token.
+    pub async fn connect_by(
+        namespace: &Namespace,
+        service: &str,
+        [access_key, secret_key, token]: [String; 3],
+    ) -> anyhow::Result<Self> {
+        Self::open(namespace, service, Credentials::new(access_key, secret_key, Some(token), None, "tests"))
+            .await
+    }
+
+    async fn open(namespace: &Namespace, service: &str, credentials: Credentials) -> anyhow::Result<Self> {
         let forward = Forward::open(namespace, service, 8333).await?;
-        let credentials = Credentials::new(
-            decoded(&secret, "AWS_ACCESS_KEY_ID").await?,
-            decoded(&secret, "AWS_SECRET_ACCESS_KEY").await?,
-            None,
-            None,
-            "tests",
-        );
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
@@ -85,7 +94,8 @@ impl Objects {
     }
 }
 
-async fn decoded(secret: &Value, name: &str) -> anyhow::Result<String> {
+/// A value of a Secret.
+pub async fn decoded(secret: &Value, name: &str) -> anyhow::Result<String> {
     let encoded = secret["data"][name].as_str().with_context(|| format!("no {name} in the Secret"))?;
     Ok(run("base64", &["--decode"], encoded).await?.text)
 }

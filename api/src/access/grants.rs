@@ -4,28 +4,12 @@
 //! The service assumes a role, and narrows it by a policy to what is granted; so no grant can be wider than the role,
 //! whatever goes wrong here.
 
-use std::time::Duration;
-
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_sts::Client;
-use aws_sdk_sts::config::http::HttpRequest;
-use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sts::primitives::DateTimeFormat;
 use clap::Args;
-use scorer::store::{S3Place, Store, StoreArgs, credentials_in_environment};
+use scorer::store::{self, Permission, S3Place, Store, StoreArgs, TokenService, TokenServiceArgs};
 use serde::Serialize;
-use serde_json::json;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::error::Error;
-
-/// One attempt must answer within this time.
-const ATTEMPT: Duration = Duration::from_secs(5);
-/// How often a request is tried.
-const ATTEMPTS: u32 = 3;
 
 /// How clients get to the store by themselves.
 #[derive(Args, Clone, Debug)]
@@ -61,9 +45,7 @@ pub enum Right<'a> {
 
 /// Hands out temporary credentials.
 pub struct Grants {
-    client: Client,
-    role: String,
-    seconds: i32,
+    service: TokenService,
     place: S3Place,
     address: Address,
 }
@@ -109,26 +91,20 @@ impl Grants {
         store_args: &StoreArgs,
         store: &Store,
     ) -> anyhow::Result<Option<Self>> {
-        let Some(role) = args.sts_role_arn.clone() else { return Ok(None) };
+        let Some(role_arn) = args.sts_role_arn.clone() else { return Ok(None) };
+        let service_args = TokenServiceArgs {
+            role_arn,
+            endpoint: args.sts_endpoint.clone(),
+            seconds: args.credentials_seconds,
+        };
+        let service = TokenService::open(service_args, store_args, store).await?;
         let Some(place) = store.s3_place() else {
             anyhow::bail!("--sts-role-arn (STS_ROLE_ARN) needs a store in S3");
         };
         let aws = format!("https://s3.{}.amazonaws.com", store_args.store_region);
         let own = store_args.store_endpoint.as_deref();
         let address = Address::of(args.public_store_endpoint.as_deref().or(own).unwrap_or(&aws))?;
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
-        let mut shared = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(store_args.store_region.clone()))
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
-        if let Some(credentials) = credentials_in_environment()? {
-            shared = shared.credentials_provider(credentials);
-        }
-        let shared = shared.load().await;
-        let mut config = aws_sdk_sts::config::Builder::from(&shared);
-        config.set_endpoint_url(args.sts_endpoint.clone().or_else(|| own.map(str::to_owned)));
-        let client = Client::from_conf(config.build());
-        Ok(Some(Self { client, role, seconds: args.credentials_seconds, place, address }))
+        Ok(Some(Self { service, place, address }))
     }
 
     /// Credentials that are good for one right. The name shows in the store's log.
@@ -136,18 +112,15 @@ impl Grants {
     /// # Errors
     /// Fails when the token service does not answer, or refuses.
     pub async fn grant(&self, right: Right<'_>, name: &str) -> Result<TemporaryCredentials, Error> {
-        let request = self.client.assume_role().role_arn(&self.role).role_session_name(name);
-        let request = request.duration_seconds(self.seconds).policy(self.policy(right));
-        let answer = request.customize().mutate_request(announce_hash).send().await.map_err(refused)?;
-        let credentials =
-            answer.credentials.ok_or_else(|| Error::Internal("the STS hands out nothing".into()))?;
-        let expiration = credentials.expiration.fmt(DateTimeFormat::DateTime);
-        Ok(TemporaryCredentials {
-            access_key_id: credentials.access_key_id,
-            secret_access_key: credentials.secret_access_key,
-            session_token: credentials.session_token,
-            expiration: expiration.map_err(|error| Error::Internal(format!("the STS's time: {error}")))?,
-        })
+        let folder;
+        let permission = match right {
+            Right::PutBelow(key) => {
+                folder = format!("{key}/");
+                Permission::PutBelow(&folder)
+            }
+            Right::Get(key) => Permission::Get(key),
+        };
+        Ok(self.service.grant(&[permission], name).await?.into())
     }
 
     /// Where clients find a key.
@@ -167,20 +140,13 @@ impl Grants {
     fn path(&self, key: &str) -> String {
         format!("{}{key}", self.place.prefix)
     }
+}
 
-    fn policy(&self, right: Right<'_>) -> String {
-        // arn:aws:…, but arn:aws-cn:… in other parts of AWS
-        let partition = self.role.split(':').nth(1).unwrap_or("aws");
-        let (actions, key): (&[&str], String) = match right {
-            Right::PutBelow(key) => (
-                &["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-                format!("{key}/*"),
-            ),
-            Right::Get(key) => (&["s3:GetObject"], key.to_owned()),
-        };
-        let object = format!("arn:{partition}:s3:::{}/{}", self.place.bucket, self.path(&key));
-        let statement = json!({"Effect": "Allow", "Action": actions, "Resource": [object]});
-        json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+impl From<store::TemporaryCredentials> for TemporaryCredentials {
+    fn from(credentials: store::TemporaryCredentials) -> Self {
+        let store::TemporaryCredentials { access_key_id, secret_access_key, session_token, expiration } =
+            credentials;
+        Self { access_key_id, secret_access_key, session_token, expiration }
     }
 }
 
@@ -202,59 +168,32 @@ fn without_scheme(url: &str) -> &str {
     rest.map_or(url, |rest| rest.trim_end_matches('/'))
 }
 
-/// SeaweedFS cannot check the signature of a request that does not carry the hash of its body; others do not mind.
-fn announce_hash(request: &mut HttpRequest) {
-    if let Some(hash) = request.body().bytes().map(|body| hex::encode(Sha256::digest(body))) {
-        request.headers_mut().insert("x-amz-content-sha256", hash);
-    }
-}
-
-/// What the log may hold: neither the request, which is signed by the service's own keys, nor the answer, in which there
-/// may be others.
-fn refused<E, R>(error: SdkError<E, R>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
-{
-    if let SdkError::ServiceError(refusal) = &error {
-        let (code, message) = (refusal.err().code(), refusal.err().message());
-        let (code, message) = (code.unwrap_or_default(), message.unwrap_or_default());
-        return Error::Internal(format!("the STS refuses: {code} {message}"));
-    }
-    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-    let causes: Vec<String> = causes.map(ToString::to_string).collect();
-    Error::Unavailable(format!("the STS cannot be reached: {error}: {}", causes.join(": ")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
-    fn grants(prefix: &str) -> Grants {
-        let config = aws_sdk_sts::Config::builder().behavior_version(BehaviorVersion::latest()).build();
-        Grants {
-            client: Client::from_conf(config),
-            role: "arn:aws-cn:iam::123456789012:role/linkage".into(),
-            seconds: 900,
-            place: S3Place { bucket: "b".into(), prefix: prefix.into() },
-            address: Address::of("https://store.example:9000/").unwrap(),
-        }
-    }
-
-    #[test]
-    fn a_policy_names_one_prefix_or_one_object() {
-        let resource = |right| -> serde_json::Value {
-            let policy: serde_json::Value = serde_json::from_str(&grants("pre/").policy(right)).unwrap();
-            assert_eq!(policy["Statement"].as_array().unwrap().len(), 1);
-            policy["Statement"][0]["Resource"].clone()
+    async fn grants() -> Grants {
+        let args = GrantArgs {
+            sts_role_arn: Some("arn:aws-cn:iam::123456789012:role/linkage".into()),
+            sts_endpoint: None,
+            public_store_endpoint: Some("https://store.example:9000/".into()),
+            credentials_seconds: 900,
         };
-        assert_eq!(resource(Right::PutBelow("p/1")), json!(["arn:aws-cn:s3:::b/pre/p/1/*"]));
-        assert_eq!(resource(Right::Get("runs/1/r")), json!(["arn:aws-cn:s3:::b/pre/runs/1/r"]));
+        let store_args = StoreArgs {
+            store_url: "s3://b/pre".into(),
+            store_endpoint: Some("http://store:8333".into()),
+            store_region: "us-east-1".into(),
+            store_create_bucket: false,
+            store_credentials_file: None,
+        };
+        let store = store_args.open().await.unwrap();
+        Grants::open(&args, &store_args, &store).await.unwrap().unwrap()
     }
 
-    #[test]
-    fn only_the_own_store_has_own_keys() {
-        let grants = grants("pre/");
+    #[tokio::test]
+    async fn only_the_own_store_has_own_keys() {
+        let grants = grants().await;
         assert_eq!(grants.own_key(None, "b", "pre/a/b"), Some("a/b"));
         for endpoint in ["store.example:9000", "https://store.example:9000", "http://store.example:9000/"] {
             assert_eq!(grants.own_key(Some(endpoint), "b", "pre/a"), Some("a"), "{endpoint}");
@@ -273,11 +212,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn addresses_are_split_into_host_and_scheme() {
-        let place = grants("").place("a/b");
+    #[tokio::test]
+    async fn addresses_are_split_into_host_and_scheme() {
+        let place = grants().await.place("a/b");
         let expected =
-            json!({"endpoint": "store.example:9000", "secure": true, "bucket": "b", "path": "a/b"});
+            json!({"endpoint": "store.example:9000", "secure": true, "bucket": "b", "path": "pre/a/b"});
         assert_eq!(serde_json::to_value(place).unwrap(), expected);
         assert!(!Address::of("http://127.0.0.1:8333").unwrap().secure);
         for refused in ["", "store.example", "https://", "ftp://a", "https://a/b", "https://u:p@a"] {

@@ -10,7 +10,7 @@ templates of a rendering, which share `.Values`.
   {{- $generated := dict "masterKey" (include "linkage.kept" (list . "master-key" "key") | default (randAlphaNum 64)) -}}
   {{- if .Values.store.bundled.enabled -}}
     {{- $keys := dict -}}
-    {{- range $user := list "operator" "api" "scorer" "uploader" -}}
+    {{- range $user := list "operator" "api" "uploader" -}}
       {{- $given := index $.Values.store.bundled.keys $user -}}
       {{- $secret := printf "store-%s" $user -}}
       {{- $accessKey := $given.accessKey | default (include "linkage.kept" (list $ $secret "AWS_ACCESS_KEY_ID")) | default (randAlphaNum 20 | upper) -}}

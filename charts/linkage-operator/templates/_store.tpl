@@ -63,7 +63,8 @@ system and the index need.
 
 {{/*
 What each user of the bundled store may do. Only the pods of Jobs write results, so that nobody else can forge one, and
-only they read a run's seed, which tells whose records match. The operator reads neither encodings nor results.
+only they read a run's seed, which tells whose records match. They have no user: see "linkage.jobsPolicy". The operator reads
+neither encodings nor results.
 
 There is no NotResource, which the store does not know as soon as it hands out temporary credentials: what people may do
 with all but a few keys is allowed for all, and denied for those.
@@ -77,15 +78,21 @@ api:
   - {Effect: Allow, Action: ["s3:ListBucket", "s3:ListBucketMultipartUploads"], Resource: [bucket]}
   - {Effect: Allow, Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: [projects/*]}
   - {Effect: Allow, Action: ["s3:GetObject"], Resource: [runs/*/result/*]}
-scorer:
-  - {Effect: Allow, Action: ["s3:ListBucket", "s3:ListBucketMultipartUploads"], Resource: [bucket]}
-  - {Effect: Allow, Action: ["s3:GetObject"], Resource: ["*"]}
-  - {Effect: Allow, Action: ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: [projects/*, runs/*]}
 uploader:
   - {Effect: Allow, Action: ["s3:ListBucket", "s3:ListBucketMultipartUploads"], Resource: [bucket]}
   - {Effect: Allow, Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: ["*"]}
   - {Effect: Deny, Action: ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: [projects/*, runs/*]}
   - {Effect: Deny, Action: ["s3:GetObject"], Resource: [projects/*, runs/*/pairs/*, runs/*/seed-*]}
+{{- end }}
+
+{{/*
+What the pods of Jobs may do in the bundled store at most. The operator assumes this role for each Job, narrowed to what the
+Job reads and writes.
+*/}}
+{{- define "linkage.jobsPolicy" -}}
+- {Effect: Allow, Action: ["s3:ListBucket"], Resource: ["arn:aws:s3:::linkage"]}
+- {Effect: Allow, Action: ["s3:GetObject"], Resource: ["arn:aws:s3:::linkage/*"]}
+- {Effect: Allow, Action: ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: ["arn:aws:s3:::linkage/projects/*", "arn:aws:s3:::linkage/runs/*"]}
 {{- end }}
 
 {{/* What temporary credentials of the bundled store may do at most; the REST service narrows each to less. */}}
@@ -102,27 +109,52 @@ arn:aws:iam::000000000000:role/temporary
 {{- end }}
 {{- end }}
 
+{{/* The role of which each Job gets a part, or nothing. */}}
+{{- define "linkage.jobsRole" -}}
+{{- if .Values.store.bundled.enabled -}}
+arn:aws:iam::000000000000:role/jobs
+{{- else -}}
+{{ .Values.store.jobCredentials.roleArn }}
+{{- end }}
+{{- end }}
+
+{{/* A role of the bundled store's token service. (list "its name" "the user who may assume it") */}}
+{{- define "linkage.role" -}}
+{{- $name := index . 0 -}}
+{{- $principal := dict "AWS" (list (printf "arn:aws:iam::000000000000:user/%s" (index . 1))) -}}
+{{- $trusted := dict "Effect" "Allow" "Principal" $principal "Action" (list "sts:AssumeRole") -}}
+{{- $trust := dict "Version" "2012-10-17" "Statement" (list $trusted) -}}
+{{- $arn := printf "arn:aws:iam::000000000000:role/%s" $name -}}
+{{- dict "roleName" $name "roleArn" $arn "trustPolicy" $trust "attachedPolicies" (list $name) | toYaml }}
+{{- end }}
+
 {{/*
-The configuration of the bundled store's token service: one role, which only the REST service may assume. Whoever has
-the signing key can make credentials of any kind, so that it is derived from what no single user has: all users' keys.
+The configuration of the bundled store's token service: the role of Jobs, which only the operator may assume, and that of
+temporary credentials for parties, which only the REST service may. The signing key makes credentials of any kind, so it is
+derived from what no single user has: all users' keys.
 */}}
 {{- define "linkage.iamJson" -}}
 {{- $secrets := list -}}
-{{- range $user := list "operator" "api" "scorer" "uploader" -}}
+{{- range $user := list "operator" "api" "uploader" -}}
   {{- $secrets = append $secrets (index $.Values.generated.keys $user).secretKey -}}
 {{- end -}}
 {{- $signingKey := printf "signing key: %s" (toJson $secrets) | sha256sum | b64enc -}}
-{{- $policy := dict "Version" "2012-10-17" "Statement" (include "linkage.temporaryPolicy" . | fromYamlArray) -}}
-{{- $principal := dict "AWS" (list "arn:aws:iam::000000000000:user/api") -}}
-{{- $trusted := dict "Effect" "Allow" "Principal" $principal "Action" (list "sts:AssumeRole") -}}
-{{- $trust := dict "Version" "2012-10-17" "Statement" (list $trusted) -}}
-{{- $role := dict "roleName" "temporary" "roleArn" "arn:aws:iam::000000000000:role/temporary" "trustPolicy" $trust "attachedPolicies" (list "temporary") -}}
+{{- $statements := dict "jobs" (include "linkage.jobsPolicy" . | fromYamlArray) -}}
+{{- $roles := list (include "linkage.role" (list "jobs" "operator") | fromYaml) -}}
+{{- if .Values.store.temporaryCredentials.enabled -}}
+  {{- $_ := set $statements "temporary" (include "linkage.temporaryPolicy" . | fromYamlArray) -}}
+  {{- $roles = append $roles (include "linkage.role" (list "temporary" "api") | fromYaml) -}}
+{{- end -}}
+{{- $policies := list -}}
+{{- range $name, $of := $statements -}}
+  {{- $policies = append $policies (dict "name" $name "document" (dict "Version" "2012-10-17" "Statement" $of)) -}}
+{{- end -}}
 {{- dict
   "sts" (dict "tokenDuration" "1h" "maxSessionLength" "12h" "issuer" "linkage-store" "signingKey" $signingKey)
   "policy" (dict "defaultEffect" "Deny" "storeType" "memory")
   "roleStore" (dict "storeType" "memory")
-  "policies" (list (dict "name" "temporary" "document" $policy))
-  "roles" (list $role) | toPrettyJson }}
+  "policies" $policies
+  "roles" $roles | toPrettyJson }}
 {{- end }}
 
 {{/* The store's configuration: its users and what they may do. (keys as "linkage.generate" leaves them) */}}

@@ -1,5 +1,6 @@
 //! The Jobs that read parties' source objects: one for each version of the objects.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::view::{IngestState, SourceState};
 use crate::caches::{is_owned, named};
 use crate::context::Context;
 use crate::error::Error;
+use crate::job_credentials::{self, Access};
 use crate::jobs::{self, JobOrder, JobState, Task};
 use crate::pods::{self, PodFailure, PodPhase, PodView};
 use crate::{lost_pods, times};
@@ -66,8 +68,7 @@ pub fn job(
     version: &str,
     context: &Context,
 ) -> Result<JobOrder, serde_json::Error> {
-    let source =
-        project.spec.parties.iter().find(|known| known.name == party).and_then(|known| known.source.clone());
+    let source = source_of(project, party);
     let bits = project.spec.encoding.as_ref().and_then(|encoding| encoding.bits);
     let plan = IngestPlan {
         version: FORMAT_VERSION,
@@ -92,7 +93,23 @@ pub fn job(
         owner: project.controller_owner_ref(&()).unwrap_or_default(),
         resources: context.jobs.resources.clone(),
         scheduling: Scheduling::default(),
+        access: access(project, party, version, context),
     })
+}
+
+fn source_of(project: &LinkageProject, party: &str) -> Option<Source> {
+    project.spec.parties.iter().find(|known| known.name == party)?.source.clone()
+}
+
+/// What the Job needs of the store: the party's source objects, and the folder for their stored form.
+fn access(project: &LinkageProject, party: &str, version: &str, context: &Context) -> Access {
+    let source = source_of(project, party);
+    let objects = source.into_iter().flat_map(|source| [Some(source.encodings), source.blocks]).flatten();
+    Access {
+        objects: objects.collect(),
+        folders: BTreeSet::new(),
+        output: prefix(project, party, version, context),
+    }
 }
 
 /// How far the Job for one version of a party's source objects is; none when it was never created.
@@ -114,6 +131,10 @@ pub async fn state(
         return Ok(contribution(project, party, version, context).await?.map(IngestState::Done));
     };
     let now = Timestamp::now();
+    let is_at_work = matches!(jobs::state(&job), JobState::Active | JobState::Queued);
+    if is_at_work {
+        job_credentials::keep(context, &job, &access(project, party, version, context), now).await?;
+    }
     let pods = pods_of(&job, context);
     lost_pods::replace(context, &pods).await?;
     let views: Vec<PodView> = pods.iter().map(|pod| pods::view(pod, now)).collect();

@@ -31,7 +31,8 @@ use crate::context::{Context, unless_gone};
 use crate::error::Error;
 use crate::events::Notice;
 use crate::freshness;
-use crate::jobs::{self, Task};
+use crate::job_credentials;
+use crate::jobs::{self, JobState, Task};
 use crate::removal;
 use crate::watching::isolated;
 
@@ -118,6 +119,8 @@ async fn write(view: RunView, decision: Decision, context: &Context) -> Result<R
     if decide::has_ended(&decision.status) {
         context.work_time.forget(&uid);
         context.status_writes.forget(&uid);
+    } else {
+        keep_credentials(&run, &decision.status, context).await?;
     }
     Ok(Requeue::requeue(decision.look_again))
 }
@@ -153,6 +156,31 @@ async fn act(run: &LinkageRun, decision: &Decision, context: &Context) -> Result
         }
     }
     Ok(Acted::Still)
+}
+
+/// Renews the credentials of the run's Jobs. That this fails does no harm before they expire, so the run goes on; it is told
+/// in an Event.
+async fn keep_credentials(
+    run: &LinkageRun,
+    status: &LinkageRunStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let Some(pinned) = &status.pinned else { return Ok(()) };
+    let access = order::access(pinned)?;
+    for task in [Task::Score, Task::Solve] {
+        let Some(job) = read::job(run, task, context) else { continue };
+        if !matches!(jobs::state(&job), JobState::Active | JobState::Queued) {
+            continue;
+        }
+        let kept = job_credentials::keep(context, &job, &access, Timestamp::now()).await;
+        if let Some(trouble) = kept.err().and_then(|error| error.trouble()) {
+            let note =
+                format!("the credentials of the Job {} are not renewed: {}", job.name_any(), trouble.message);
+            let reason = trouble.kind.of_run().to_string();
+            context.events.publish(&reference(run), Notice { is_trouble: true, reason, note }).await;
+        }
+    }
+    Ok(())
 }
 
 async fn create_job(

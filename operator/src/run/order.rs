@@ -1,5 +1,7 @@
 //! What a run works on, and the Jobs that do it.
 
+use std::collections::BTreeSet;
+
 use crds::folders::Installation;
 use crds::{
     LinkageProject, LinkageRun, LinkageRunStatus, PartyState, PartyStatus, PinnedWork, ResultType, Solver,
@@ -12,7 +14,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::outputs;
+use super::pinned::Pinned;
 use super::progress::all_comparisons;
+use crate::job_credentials::Access;
 use crate::jobs::{JobOrder, Task, memory_limit};
 use crate::settings::JobSettings;
 
@@ -116,7 +120,24 @@ pub fn job(
         owner: run.controller_owner_ref(&()).unwrap_or_default(),
         resources: pinned.resources.clone().unwrap_or_default(),
         scheduling: run.spec.scheduling.clone().unwrap_or_default(),
+        access: access(pinned)?,
     })
+}
+
+/// What a run's Jobs need of the store: the project's folder, the pairs of the earlier run that it uses, and its own folder.
+///
+/// # Errors
+/// Fails when what was pinned is no plan.
+pub fn access(pinned: &PinnedWork) -> Result<Access, serde_json::Error> {
+    let pinned = Pinned::read(pinned)?;
+    let folder = |key: &str| {
+        // projects/<the project's own>/
+        let end = key.match_indices('/').nth(1).map(|(slash, _)| slash + 1)?;
+        Some(key[..end].to_owned())
+    };
+    let mut folders: BTreeSet<String> = pinned.inputs().filter_map(folder).collect();
+    folders.extend(pinned.pairs_from.map(|earlier| format!("{}pairs/", earlier.output)));
+    Ok(Access { objects: BTreeSet::new(), folders, output: pinned.output })
 }
 
 /// What tells the data of one run from another's: a checksum over all that the plans of both say of it.

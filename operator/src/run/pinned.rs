@@ -15,13 +15,24 @@ pub struct Pinned {
     pub blocking: bool,
     /// Where the run's objects are in the store, ending in `/`.
     pub output: String,
+    /// The run whose pairs are used instead of comparing.
+    pub pairs_from: Option<PairsFrom>,
     inputs: Vec<Input>,
+}
+
+/// The earlier run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PairsFrom {
+    /// Where its objects are in the store, ending in `/`.
+    pub output: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Input {
     records: u64,
+    encodings: String,
 }
 
 impl Pinned {
@@ -30,10 +41,21 @@ impl Pinned {
     /// # Errors
     /// Fails when the plan is none.
     pub fn of(status: Option<&LinkageRunStatus>) -> Result<Option<Self>, serde_json::Error> {
-        let Some(PinnedWork { plan, .. }) = status.and_then(|status| status.pinned.as_ref()) else {
-            return Ok(None);
-        };
-        serde_json::from_value(Value::Object(plan.clone())).map(Some)
+        let pinned = status.and_then(|status| status.pinned.as_ref());
+        pinned.map(Self::read).transpose()
+    }
+
+    /// Reads what was pinned.
+    ///
+    /// # Errors
+    /// Fails when the plan is none.
+    pub fn read(pinned: &PinnedWork) -> Result<Self, serde_json::Error> {
+        serde_json::from_value(Value::Object(pinned.plan.clone()))
+    }
+
+    /// The keys of all parties' encodings.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().map(|input| input.encodings.as_str())
     }
 
     /// Records of each party, by data set.

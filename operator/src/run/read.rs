@@ -42,12 +42,7 @@ pub async fn view(
     let uid = run.uid().unwrap_or_default();
     let work = pinned_work(&run).map(|work| work.digest.clone());
     let does_it = |job: &Arc<Job>| work.is_none() || job.annotations().get(labels::WORK) == work.as_ref();
-    let find = |task: Task| {
-        let job = named(&context.caches.jobs, &context.namespace, &order::job_name(&run, task))?;
-        // a Job of an earlier run of the same name is none of this one's
-        (is_owned(&*job, &uid) && job.metadata.deletion_timestamp.is_none()).then_some(job)
-    };
-    let found = (find(Task::Score), find(Task::Solve));
+    let found = (job(&run, Task::Score, context), job(&run, Task::Solve, context));
     let has_other_jobs = [&found.0, &found.1].into_iter().flatten().any(|job| !does_it(job));
     let (score_job, solve_job) = (found.0.filter(does_it), found.1.filter(does_it));
     let jobs: Vec<&Arc<Job>> = [&score_job, &solve_job].into_iter().flatten().collect();
@@ -98,6 +93,13 @@ pub async fn view(
         now,
         run,
     })
+}
+
+/// The run's Job for a task that is not being deleted. One of an earlier run of the same name is none of this one's.
+pub fn job(run: &LinkageRun, task: Task, context: &Context) -> Option<Arc<Job>> {
+    let job = named(&context.caches.jobs, &context.namespace, &order::job_name(run, task))?;
+    let is_its_own = is_owned(&*job, &run.uid().unwrap_or_default());
+    (is_its_own && job.metadata.deletion_timestamp.is_none()).then_some(job)
 }
 
 fn has_ended(run: &LinkageRun) -> bool {

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -28,6 +28,11 @@ pub struct StoreArgs {
     /// Create the bucket at the start if there is none
     #[arg(long, env = "STORE_CREATE_BUCKET")]
     pub store_create_bucket: bool,
+
+    /// File with temporary credentials that somebody else renews, as JSON: AccessKeyId, SecretAccessKey, SessionToken,
+    /// Expiration
+    #[arg(long, env = "STORE_CREDENTIALS_FILE", value_name = "FILE")]
+    pub store_credentials_file: Option<PathBuf>,
 }
 
 impl StoreArgs {
@@ -72,6 +77,7 @@ impl StoreArgs {
             endpoint: self.store_endpoint.clone(),
             region: self.store_region.clone(),
             create_bucket: self.store_create_bucket,
+            credentials_file: self.store_credentials_file.clone(),
         })
     }
 }
@@ -90,6 +96,7 @@ mod tests {
             store_endpoint: endpoint.map(Into::into),
             store_region: "us-east-1".into(),
             store_create_bucket: false,
+            store_credentials_file: None,
         }
     }
 

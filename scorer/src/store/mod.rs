@@ -31,7 +31,7 @@ pub use args::StoreArgs;
 pub use blocking::{BlockingReader, BlockingWriter, ChangedContent};
 pub use error::StoreError;
 pub use reader::ObjectReader;
-pub use s3::credentials_in_environment;
+pub use s3::{Permission, TemporaryCredentials, TokenService, TokenServiceArgs};
 pub use writer::{FIRST_PART_BYTES, ObjectWriter, PARTS_IN_FLIGHT, Written};
 
 pub(crate) use hash::ContentHash;

@@ -71,6 +71,7 @@ impl FakeS3 {
             store_endpoint: Some(self.endpoint.clone()),
             store_region: "us-east-1".into(),
             store_create_bucket: false,
+            store_credentials_file: None,
         };
         args.open().await.unwrap()
     }

@@ -75,6 +75,7 @@ impl Weed {
             store_endpoint: Some(self.endpoint.clone()),
             store_region: "us-east-1".into(),
             store_create_bucket: create,
+            store_credentials_file: None,
         }
     }
 

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -20,6 +21,7 @@ pub(in crate::store) struct S3Settings {
     pub endpoint: Option<String>,
     pub region: String,
     pub create_bucket: bool,
+    pub credentials_file: Option<PathBuf>,
 }
 
 /// One attempt may take as long as the largest part needs on a slow line.
@@ -39,8 +41,8 @@ pub(super) async fn connect(settings: &S3Settings) -> Result<Client, StoreError>
         .region(Region::new(settings.region.clone()))
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(MAX_BACKOFF));
-    if let Some(credentials) = credentials::in_environment()? {
-        defaults = defaults.credentials_provider(credentials);
+    if let Some(provider) = credentials::provider(settings.credentials_file.as_ref())? {
+        defaults = defaults.credentials_provider(provider);
     }
     let shared = defaults.load().await;
     let mut config = aws_sdk_s3::config::Builder::from(&shared)

@@ -1,18 +1,34 @@
 //! Credentials in the environment: from Secrets, whose values often end in a line break.
 
+use std::path::PathBuf;
+
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::config::Credentials;
 
+use super::credentials_file::CredentialsFile;
 use crate::store::StoreError;
 
 const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 const SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 
+/// Where the settings say that credentials are: in a file, or else in environment variables. None when they do not say: then
+/// they are found as the AWS tools find them.
+///
+/// # Errors
+/// Names a variable whose value cannot be used, never the value.
+pub fn provider(file: Option<&PathBuf>) -> Result<Option<SharedCredentialsProvider>, StoreError> {
+    if let Some(file) = file {
+        return Ok(Some(SharedCredentialsProvider::new(CredentialsFile(file.clone()))));
+    }
+    Ok(in_environment()?.map(SharedCredentialsProvider::new))
+}
+
 /// The credentials that environment variables hold; None without both keys. Then others are looked for.
 ///
 /// # Errors
 /// Names a variable whose value cannot be used, never the value.
-pub fn in_environment() -> Result<Option<Credentials>, StoreError> {
+fn in_environment() -> Result<Option<Credentials>, StoreError> {
     of_variables(|name| std::env::var_os(name).map(|value| value.into_string().unwrap_or("\0".into())))
 }
 

@@ -14,8 +14,11 @@ const FULL: [&str; 5] = [
     "XMinioAdminBucketQuotaExceeded",
     "NoSpaceLeft",
 ];
-/// Codes that mean trouble, whatever the status: a request that takes long is answered 200 before its outcome is known.
-const TROUBLE: [&str; 7] = [
+/// Codes that mean trouble, whatever the status: a request that takes long is answered 200 before its outcome is known, and
+/// expired credentials are renewed.
+const TROUBLE: [&str; 9] = [
+    "ExpiredToken",
+    "TokenRefreshRequired",
     "InternalError",
     "ServiceUnavailable",
     "SlowDown",

@@ -2,10 +2,12 @@
 
 mod client;
 mod credentials;
+mod credentials_file;
 mod delete;
 mod error;
 mod list;
 mod read;
+mod token_service;
 mod upload;
 mod versions;
 
@@ -24,7 +26,7 @@ use super::{ObjectInfo, S3Place, StoreError};
 use error::{S3Result, status};
 
 pub(super) use client::S3Settings;
-pub use credentials::in_environment as credentials_in_environment;
+pub use token_service::{Permission, TemporaryCredentials, TokenService, TokenServiceArgs};
 pub(super) use upload::S3Upload;
 pub use upload::{FIRST_PART_BYTES, PARTS_IN_FLIGHT};
 
