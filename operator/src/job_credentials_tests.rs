@@ -12,10 +12,13 @@ use serde_json::{Value, json};
 
 use crate::testing::World;
 
+/// The fields of a request.
+type Form = Vec<(String, String)>;
+
 /// A token service, and what it was asked for.
 #[derive(Clone, Default)]
 struct Sts {
-    requests: Arc<Mutex<Vec<Vec<(String, String)>>>>,
+    requests: Arc<Mutex<Vec<Form>>>,
     refuses: Arc<Mutex<bool>>,
     /// The operator's own credentials.
     own: Arc<OnceLock<tempfile::NamedTempFile>>,
