@@ -1,9 +1,11 @@
 // The page for people: opens a project with a token, and shows what becomes of it until the token is forgotten.
 //
-// Where to start reading: `Session` below is what happens while a project is open; project.js, run.js, scores.js and
-// download.js show its parts, watch.js decides when to look again, service.js calls the REST service.
+// Where to start reading: `Session` below is what happens while a project is open; project.js, run.js, scores.js,
+// download.js and manage.js show its parts, party.js what a party sees that uploads, watch.js decides when to look again, service.js calls the REST service.
 
 import { Downloads } from "./download.js";
+import { ManageView } from "./manage.js";
+import { PartyView } from "./party.js";
 import { showProject } from "./project.js";
 import { RunView } from "./run.js";
 import { ScoresView } from "./scores.js";
@@ -18,12 +20,11 @@ const RARELY = 30_000;
 /** Milliseconds after which the project and the list of runs are asked for again in between. */
 const LIST_AGE = 5_000;
 
-const SECTIONS = ["project", "run", "scores", "result"];
-const NOT_READING = "If this is the token that a party uploads with: it can upload, not read. Use the receipt token that the "
-  + "upload was answered with (where the result is permutations), or the result token.";
+const SECTIONS = ["party", "project", "run", "scores", "result", "manage"];
 
 /** A project that is open. */
 class Session {
+  #id;
   #service;
   #watch;
   #run;
@@ -39,6 +40,10 @@ class Session {
   #runView = new RunView();
   #scores = new ScoresView();
   #downloads;
+  #manage;
+  /** @type {PartyView | null} what is shown instead where the token is one to upload with */
+  #party = null;
+  #mayUpload = false;
 
   /**
    * @param {string} project
@@ -46,9 +51,27 @@ class Session {
    * @param {string} run may be empty
    */
   constructor(project, token, run) {
+    this.#id = project;
     this.#service = new Service(project, token);
     this.#run = run;
     this.#downloads = new Downloads(this.#service);
+    this.#manage = new ManageView(this.#service, {
+      created: (run) => {
+        say(the("news"), "The run is created.");
+        this.#listed = -Infinity;
+        this.choose(run);
+      },
+      deletedRun: () => {
+        say(the("news"), "The run is deleted.");
+        this.#listed = -Infinity;
+        this.choose("");
+      },
+      deletedProject: () => {
+        close();
+        say(the("news"), "The project is deleted.");
+        the("project-id").focus();
+      },
+    });
     this.#watch = new Watch((signal) => this.#look(signal), (error, seconds) => this.#trouble(error, seconds));
     this.#watch.soon();
   }
@@ -57,7 +80,14 @@ class Session {
     this.#watch.end();
     this.#downloads.end();
     this.#scores.end();
+    this.#manage.end();
+    this.#party?.end();
     this.#service.forget();
+  }
+
+  /** Whether something would be lost if the page were closed now. */
+  get isBusy() {
+    return this.#party?.isBusy ?? false;
   }
 
   /** @param {string} run */
@@ -78,20 +108,58 @@ class Session {
 
   /** Looks once; says when to look again. @param {AbortSignal} signal */
   async #look(signal) {
+    if (this.#party !== null) return this.#lookAtInvitation(signal);
     if (performance.now() - this.#listed > LIST_AGE) await this.#lookAround(signal);
+    if (this.#party !== null) return RARELY;
     const status = this.#run ? await this.#lookAtRun(signal) : null;
+    if (this.#mayList) this.#manage.show(this.#run, status?.state ?? "");
     return this.#pause(status);
   }
 
   async #lookAround(signal) {
-    const project = await this.#service.project(signal);
-    this.#runs = this.#mayList ? await this.#listRuns(signal) : [];
+    const project = await this.#service.project(signal).catch((error) => this.#uploads(error, signal));
+    if (project === null) return;
+    // a party is told of itself alone
+    const isParty = project.parties.length < project.number_parties;
+    this.#runs = this.#mayList || isParty ? await this.#listRuns(signal) : [];
     this.#listed = performance.now();
     this.#project = project;
     showProject(project);
     if (!this.#opened) this.#open();
-    if (this.#mayList && !this.#runs.some((run) => run.run_id === this.#run)) this.#chooseLatest();
+    if ((this.#mayList || isParty) && !this.#runs.some((run) => run.run_id === this.#run)) this.#chooseLatest();
+    // it may list runs, and neither create nor describe them
+    if (isParty) this.#mayList = false;
     showRuns(this.#runs, this.#run, this.#mayList);
+  }
+
+  /** Null where the token does not read, but uploads. */
+  async #uploads(error, signal) {
+    if (this.#opened || !(error instanceof Problem) || error.status !== 403) throw error;
+    try {
+      await this.#service.uploads(signal);
+      this.#mayUpload = true;
+    } catch (other) {
+      if (!(other instanceof Problem) || other.status !== 403) throw other;
+      // a receipt token opens what concerns its party
+      await this.#service.invitation(signal).catch(() => {
+        throw error;
+      });
+    }
+    this.#party = new PartyView(this.#service);
+    await this.#lookAtInvitation(signal);
+    this.#open();
+    return null;
+  }
+
+  async #lookAtInvitation(signal) {
+    let invitation = null;
+    try {
+      invitation = await this.#service.invitation(signal);
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status === 403 || error.status >= 500) throw error;
+    }
+    this.#party?.show(invitation, this.#id, this.#mayUpload);
+    return RARELY;
   }
 
   /** There was no run so far, or it was deleted, or there never was one of that id. */
@@ -138,7 +206,8 @@ class Session {
     }
     // a receipt token opens no histogram
     if (!this.#mayList || !the("scores").hidden) return;
-    await this.#scores.show(this.#service, run, signal);
+    const suggestion = await this.#scores.show(this.#service, run, signal);
+    this.#manage.offer(run, suggestion, this.#described?.threshold ?? 1);
   }
 
   /** The list of runs is older than what is known of one of them. */
@@ -163,17 +232,14 @@ class Session {
     the("open").hidden = true;
     the("token").value = "";
     show(the("problem"), null);
-    the("project-title").focus();
+    the(this.#party === null ? "project-title" : "party-title").focus();
   }
 
   #trouble(error, seconds) {
     if (error === null) return show(the("problem"), null);
     if (seconds !== null) return show(the("problem"), `${sentence(error.message)} Trying again in ${seconds} s.`);
-    // a token that has opened the project can read: then it is the project that was deleted, or the token was replaced
-    const wasOpen = this.#opened;
     close();
-    const hint = !wasOpen && error instanceof Problem && error.status === 403 ? ` ${NOT_READING}` : "";
-    show(the("problem"), sentence(error.message) + hint);
+    show(the("problem"), sentence(error.message));
     the("token").focus();
   }
 }
@@ -194,8 +260,8 @@ function showRuns(runs, chosen, mayList) {
   the("run").hidden = false;
   the("run-list").hidden = runs.length < 2;
   const missing = mayList
-    ? "There is no run yet. Whoever holds the result token creates one over the API, by anonlink-client, or by kubectl."
-    : "Your token opens a run, but cannot list them. Forget the token, and open the project again with the id of the run.";
+    ? "There is no run yet. Create one below, over the API, by anonlink-client, or by kubectl."
+    : "There is no run yet. Whoever holds the project's result token creates it.";
   show(the("no-run"), chosen ? null : missing);
   const options = runs.toReversed().map((run) => [run.run_id, `${name(run.run_id)} · ${run.state} · ${time(run.time_added)}`]);
   const select = the("run-select");
@@ -249,11 +315,14 @@ function toggleToken() {
 the("open-form").addEventListener("submit", submit);
 the("token-show").addEventListener("click", toggleToken);
 the("run-select").addEventListener("change", () => session?.choose(the("run-select").value));
-the("forget").addEventListener("click", () => {
-  close();
-  say(the("news"), "The token is forgotten.");
-  the("token").focus();
-});
+for (const button of ["forget", "party-forget"]) {
+  the(button).addEventListener("click", () => {
+    close();
+    say(the("news"), "The token is forgotten.");
+    the("token").focus();
+  });
+}
+window.addEventListener("beforeunload", (event) => session?.isBusy && event.preventDefault());
 window.addEventListener("hashchange", () => session ?? fillFromLink());
 // a page that comes back from the browser's history has forgotten as well
 window.addEventListener("pagehide", () => {

@@ -29,7 +29,7 @@ export function showProject(project) {
   say(the("project-title"), project.name || `Project ${name(project.project_id)}`);
   show(the("project-notes"), project.notes);
   say(the("project-kind"), `${KINDS[project.result_type] ?? ""}${project.uses_blocking
-    ? " Only records that share a block are compared." : ""}`);
+    ? " Only records that share a block are compared." : ""}${ends(project)}`);
   const [there, all] = [project.parties_contributed, project.number_parties];
   const everyone = all === 2 ? "Both parties have uploaded." : `All ${all} parties have uploaded.`;
   say(the("parties-summary"), there === all
@@ -37,6 +37,11 @@ export function showProject(project) {
   const parties = project.parties ?? [];
   the("parties").hidden = parties.length === 0;
   the("parties").tBodies[0].replaceChildren(...parties.map(row));
+}
+
+function ends(project) {
+  const data = project.time_expires ? ` All of it is deleted by itself on ${time(project.time_expires)}.` : "";
+  return project.time_tokens_expire ? `${data} Your token is good until ${time(project.time_tokens_expire)}.` : data;
 }
 
 function row(party) {

@@ -87,6 +87,7 @@ function facts(status, description) {
   if (status.time_completed) parts.push(`completed ${time(status.time_completed)}`);
   else if (status.time_started) parts.push(`started ${time(status.time_started)}`);
   else if (status.time_added) parts.push(`created ${time(status.time_added)}`);
+  if (status.time_expires) parts.push(`deleted by itself ${time(status.time_expires)}`);
   if (status.total_number_comparisons !== undefined) parts.push(`${count(status.total_number_comparisons)} comparisons`);
   return parts.join(" · ");
 }

@@ -71,6 +71,7 @@ export class ScoresView {
    * @param {import("./service.js").Service} service
    * @param {string} run
    * @param {AbortSignal} signal
+   * @returns {Promise<{threshold: number} | undefined>} what is suggested
    */
   async show(service, run, signal) {
     [this.#document, this.#bins] = [null, []];
@@ -84,6 +85,7 @@ export class ScoresView {
     the("scores-body").hidden = !there;
     show(the("no-scores"), there ? null : "No histogram of the similarities was recorded for this run.");
     if (there) this.#begin();
+    return this.#document?.suggestion ?? undefined;
   }
 
   end() {

@@ -9,13 +9,16 @@ use scorer::store::StoreError;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::problem::ProblemKind;
+use crate::resumable::protocol::{TUS_VERSION, VERSION};
+
 /// Seconds after which a client may try again when something behind this service is away.
 const RETRY_SECONDS: u64 = 5;
 /// Seconds after which a client may try again when the store is full: somebody has to make room first.
 const FULL_SECONDS: u64 = 60;
 
 /// Why a request is not answered as asked. The text of each is what the client reads, but for
-/// [`Error::Unavailable`] and [`Error::Internal`], whose details go to the log alone.
+/// [`Error::Unavailable`], [`Error::StoreAway`] and [`Error::Internal`], whose details go to the log alone.
 #[derive(Debug, Error)]
 pub enum Error {
     /// A token is required, and there is none.
@@ -24,9 +27,42 @@ pub enum Error {
     /// Wrong token, or unknown project or run: not told apart, so that nobody can probe for names.
     #[error("the token does not allow this, or there is no such project or run")]
     Forbidden,
+    /// Creating projects is for others.
+    #[error(
+        "this does not allow creating a project here; the administrator says who may, and hands out what is needed for it"
+    )]
+    MayNotCreate,
+    /// There is as much as may be.
+    #[error(
+        "there may be {most} {of_what}, and no more; delete projects and runs that are not needed any more"
+    )]
+    Quota {
+        /// How many there may be.
+        most: u64,
+        /// Of what.
+        of_what: &'static str,
+    },
     /// The party's place is taken.
     #[error("this party has already contributed its data")]
     AlreadyContributed,
+    /// A run has begun with the party's data.
+    #[error(
+        "a run has begun with this party's data, so that it can neither be withdrawn nor replaced; other data can be linked in \
+         another project"
+    )]
+    RunHasBegun,
+    /// The party's data was read from source objects.
+    #[error(
+        "this party's data was read from source objects, which the project names; they, and not an upload, would have to be \
+         changed"
+    )]
+    FromSource,
+    /// Another upload of the same party has not ended yet.
+    #[error("another upload of this party is under way; wait for its answer, or try again once it has ended")]
+    UploadUnderWay,
+    /// The party began another upload while this one stood still.
+    #[error("this upload stood still, and the party has begun another one meanwhile")]
+    Superseded,
     /// Blocks that the project does not use, or no blocks although it does.
     #[error("{0}")]
     BlocksMismatch(String),
@@ -39,6 +75,9 @@ pub enum Error {
     /// The request is malformed: what, where, and what to do.
     #[error("{0}")]
     Invalid(String),
+    /// The uploaded data cannot be read: why, and where.
+    #[error("{0}")]
+    InvalidData(String),
     /// No such path.
     #[error("there is nothing at this path")]
     UnknownPath,
@@ -51,6 +90,9 @@ pub enum Error {
     /// The run was started with the data of other parties than the one that asks.
     #[error("the run links no data of this party, so there is no permutation for it")]
     NotOfRun,
+    /// The project has no webhook.
+    #[error("the project has no webhook")]
+    NoWebhook,
     /// The run is complete, but has no histogram.
     #[error("the run has no histogram of scores: it is of a version that recorded none")]
     NoHistogram,
@@ -87,15 +129,37 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The body stopped coming.
-    #[error("no data came for {seconds} seconds")]
+    /// The body came too slowly.
+    #[error("fewer than {bytes} bytes came within {seconds} seconds; send the body faster")]
     TooSlow {
+        /// How much was to come.
+        bytes: u64,
         /// How long was waited.
         seconds: u64,
     },
     /// The body ended before its end, so most likely nobody reads this.
     #[error("the connection broke before the body was complete")]
     Aborted,
+    /// Another version of the tus protocol, or none.
+    #[error("the header Tus-Resumable must be 1.0.0, the version of the tus protocol")]
+    ProtocolVersion,
+    /// A resumable upload stands elsewhere than its client believes.
+    #[error(
+        "the upload does not stand at this Upload-Offset, or another request has gone on from there; ask by HEAD how many \
+         bytes are there"
+    )]
+    OffsetConflict,
+    /// A resumable upload was left for too long.
+    #[error("the upload has expired; begin another one")]
+    UploadExpired,
+    /// The data of a resumable upload was refused.
+    #[error("{detail}")]
+    UploadRefused {
+        /// The status that this is answered with.
+        status: u16,
+        /// What was wrong, where, and what to do.
+        detail: String,
+    },
     /// A run cannot be created, because the data of some party cannot be linked.
     #[error("a party's data cannot be linked; it must contribute again first: {0}")]
     PartyRejected(String),
@@ -105,16 +169,25 @@ pub enum Error {
     /// The client sends more requests than it may.
     #[error("too many requests in a short time; try again")]
     TooManyRequests,
-    /// As many uploads are in progress as may be.
-    #[error("too many uploads are in progress; try again")]
-    TooManyUploads,
+    /// As many uploads are in progress as may be: whose.
+    #[error("too many uploads are {0}; try again")]
+    TooManyUploads(&'static str),
+    /// Other requests hold what memory there is.
+    #[error("too many large requests are being answered; try again")]
+    Busy,
+    /// As many requests wait for news as may.
+    #[error("too many requests wait for something to change; ask without wait, or try again")]
+    TooManyWaiting,
     /// The store takes no more data.
     #[error(
         "the store has no space left; the administrator must make room; nothing of this upload was kept, upload again \
          then"
     )]
     StoreFull,
-    /// Kubernetes or the store does not answer. The client may try again.
+    /// The store does not answer. What does not need it goes on.
+    #[error("{0}")]
+    StoreAway(String),
+    /// Kubernetes, or something else that is needed, does not answer. The client may try again.
     #[error("{0}")]
     Unavailable(String),
     /// A fault of this program, or of its set-up.
@@ -122,13 +195,19 @@ pub enum Error {
     Internal(String),
 }
 
+/// Marks an answer that refuses its request's token: it is counted, and told in the audit log.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenRefused;
+
+/// Marks any other refusal that the audit log tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused;
+
 /// The body of an error (RFC 9457).
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Problem {
-    /// Always `about:blank`: the status says what kind of problem it is.
     #[serde(rename = "type")]
-    #[schema(pattern = "^about:blank$")]
-    type_: &'static str,
+    kind: ProblemKind,
     /// The status in words.
     #[schema(example = "Bad Request")]
     title: &'static str,
@@ -141,32 +220,61 @@ pub struct Problem {
 }
 
 impl Error {
+    /// What kind of problem it is. The kind decides the status.
+    pub fn kind(&self) -> ProblemKind {
+        match self {
+            Self::MissingToken => ProblemKind::MissingToken,
+            Self::Forbidden => ProblemKind::Forbidden,
+            Self::MayNotCreate => ProblemKind::MayNotCreate,
+            Self::Quota { .. } => ProblemKind::QuotaExceeded,
+            Self::RunHasBegun => ProblemKind::RunHasBegun,
+            Self::FromSource => ProblemKind::FromSource,
+            Self::UploadUnderWay => ProblemKind::UploadUnderWay,
+            Self::ProtocolVersion => ProblemKind::ProtocolVersion,
+            Self::OffsetConflict => ProblemKind::OffsetConflict,
+            Self::UploadExpired => ProblemKind::UploadExpired,
+            Self::UploadRefused { .. } => ProblemKind::UploadRefused,
+            Self::Superseded => ProblemKind::Superseded,
+            Self::AlreadyContributed => ProblemKind::AlreadyContributed,
+            Self::BlocksMismatch(_) => ProblemKind::BlocksMismatch,
+            Self::NotOwnObject => ProblemKind::NotOwnObject,
+            Self::Invalid(_) => ProblemKind::InvalidRequest,
+            Self::InvalidData(_) => ProblemKind::InvalidData,
+            Self::UnknownPath => ProblemKind::UnknownPath,
+            Self::MethodNotAllowed => ProblemKind::MethodNotAllowed,
+            Self::NoResultYet => ProblemKind::NoResultYet,
+            Self::NotOfRun => ProblemKind::NotOfRun,
+            Self::NoWebhook => ProblemKind::NoWebhook,
+            Self::NoHistogram => ProblemKind::NoHistogram,
+            Self::NoSimilarityScores => ProblemKind::NoSimilarityScores,
+            Self::NotAcceptable { .. } => ProblemKind::NotAcceptable,
+            Self::RunFailed => ProblemKind::RunFailed,
+            Self::RangeNotSatisfiable { .. } => ProblemKind::RangeNotSatisfiable,
+            Self::UnsupportedMediaType(_) => ProblemKind::UnsupportedMediaType,
+            Self::UnsupportedEncoding => ProblemKind::UnsupportedEncoding,
+            Self::TooLarge { .. } => ProblemKind::TooLarge,
+            Self::TooSlow { .. } => ProblemKind::TooSlow,
+            Self::Aborted => ProblemKind::Aborted,
+            Self::PartyRejected(_) => ProblemKind::PartyRejected,
+            Self::SwitchedOff(_) => ProblemKind::SwitchedOff,
+            // by contract not 429: 503 is the one status that clients try again after
+            Self::TooManyRequests => ProblemKind::TooManyRequests,
+            Self::TooManyUploads(_) => ProblemKind::TooManyUploads,
+            Self::Busy => ProblemKind::Busy,
+            Self::TooManyWaiting => ProblemKind::TooManyWaiting,
+            Self::StoreFull => ProblemKind::StoreFull,
+            Self::Unavailable(_) | Self::StoreAway(_) => ProblemKind::Unavailable,
+            Self::Internal(_) => ProblemKind::Internal,
+        }
+    }
+
     /// The status that it is answered with.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::MissingToken | Self::Invalid(_) | Self::Aborted => StatusCode::BAD_REQUEST,
-            Self::Forbidden
-            | Self::AlreadyContributed
-            | Self::BlocksMismatch(_)
-            | Self::NotOwnObject
-            | Self::NotOfRun => StatusCode::FORBIDDEN,
-            Self::UnknownPath | Self::NoResultYet | Self::NoHistogram | Self::NoSimilarityScores => {
-                StatusCode::NOT_FOUND
+            Self::UploadRefused { status, .. } => {
+                StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST)
             }
-            Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            // by contract not 429: 503 is the one status that clients try again after
-            Self::TooManyRequests | Self::TooManyUploads | Self::Unavailable(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::StoreFull => StatusCode::INSUFFICIENT_STORAGE,
-            Self::RunFailed | Self::PartyRejected(_) | Self::SwitchedOff(_) | Self::Internal(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            _ => self.kind().status(),
         }
     }
 
@@ -174,6 +282,11 @@ impl Error {
     fn detail(&self) -> String {
         match self {
             Self::Unavailable(_) => "the service cannot answer at the moment; try again".into(),
+            Self::StoreAway(_) => {
+                "the object store does not answer at the moment, so that data can neither be taken in nor \
+                handed out; projects, runs and their status can be asked for; try again"
+                    .into()
+            }
             Self::Internal(_) => {
                 "the service failed; its log tells more under the X-Request-Id of this answer".into()
             }
@@ -186,31 +299,42 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match &self {
             Self::Internal(detail) => tracing::error!(detail, "internal error"),
-            Self::Unavailable(detail) => tracing::warn!(detail, "unavailable"),
+            Self::StoreAway(detail) | Self::Unavailable(detail) => tracing::warn!(detail, "unavailable"),
             Self::StoreFull => tracing::warn!("an upload was refused: the store has no space left"),
             other => tracing::debug!(detail = %other, "refused"),
         }
         let hint = match &self {
             Self::TooManyRequests => Some((RETRY_AFTER, 1.into())),
-            Self::TooManyUploads | Self::Unavailable(_) => Some((RETRY_AFTER, RETRY_SECONDS.into())),
+            Self::TooManyUploads(_)
+            | Self::TooManyWaiting
+            | Self::Busy
+            | Self::StoreAway(_)
+            | Self::Unavailable(_) => Some((RETRY_AFTER, RETRY_SECONDS.into())),
             Self::StoreFull => Some((RETRY_AFTER, FULL_SECONDS.into())),
             Self::RangeNotSatisfiable { bytes } => {
                 HeaderValue::try_from(format!("bytes */{bytes}")).ok().map(|range| (CONTENT_RANGE, range))
             }
+            Self::ProtocolVersion => Some((TUS_VERSION, VERSION)),
             // RFC 7694
             Self::UnsupportedEncoding => Some((ACCEPT_ENCODING, HeaderValue::from_static("gzip"))),
             _ => None,
         };
-        let mut response = problem(self.status(), self.detail());
+        let mut response = problem(self.status(), self.kind(), self.detail());
         response.headers_mut().extend(hint);
+        if matches!(self, Self::Forbidden | Self::MayNotCreate) {
+            response.extensions_mut().insert(TokenRefused);
+        }
+        if matches!(self, Self::MissingToken | Self::NotOwnObject | Self::Quota { .. }) {
+            response.extensions_mut().insert(Refused);
+        }
         response
     }
 }
 
 /// An answer with a problem as its body.
-pub fn problem(status: StatusCode, detail: String) -> Response {
+fn problem(status: StatusCode, kind: ProblemKind, detail: String) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
-    let body = Problem { type_: "about:blank", title, status: status.as_u16(), detail };
+    let body = Problem { kind, title, status: status.as_u16(), detail };
     let mut response = (status, axum::Json(body)).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
@@ -220,6 +344,8 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         if is_full(&error) {
             Self::StoreFull
+        } else if matches!(error, StoreError::Unavailable { .. }) {
+            Self::StoreAway(error.to_string())
         } else if error.is_transient() {
             Self::Unavailable(error.to_string())
         } else {
@@ -277,14 +403,18 @@ mod tests {
         assert_eq!(status, 400);
         assert_eq!(headers[CONTENT_TYPE], "application/problem+json");
         let expected = serde_json::json!({
-            "type": "about:blank", "title": "Bad Request", "status": 400, "detail": "threshold is 2"
+            "type": "/api/v1/problems#invalid-request", "title": "Bad Request", "status": 400, "detail": "threshold is 2"
         });
         assert_eq!(body, expected);
     }
 
     #[tokio::test]
     async fn details_of_faults_stay_in_the_log() {
-        for error in [Error::Internal("secret".into()), Error::Unavailable("secret".into())] {
+        for error in [
+            Error::Internal("secret".into()),
+            Error::Unavailable("secret".into()),
+            Error::StoreAway("secret".into()),
+        ] {
             let (status, headers, body) = answer(error).await;
             assert!(!body.to_string().contains("secret"), "{body}");
             assert_eq!(headers.contains_key(RETRY_AFTER), status == 503);

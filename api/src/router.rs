@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, options};
 use bytes::Bytes;
 use tower::Layer;
 use tower::util::{MapRequest, MapRequestLayer, option_layer};
@@ -18,9 +18,13 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::document::{self, Document, page};
-use crate::endpoints::{histogram, projects, results, runs, service, uploads};
+use crate::endpoints::{
+    histogram, invitation, projects, results, resumable, runs, service, tokens, uploads, webhook, withdrawals,
+};
 use crate::error::Error;
 use crate::limits::{body, throttle, unread};
+use crate::problem;
+use crate::resumable::protocol;
 use crate::server::{cors, paths, telemetry};
 
 /// Below which path the endpoints are.
@@ -37,6 +41,8 @@ pub fn rest(app: Arc<App>, cors: Option<CorsLayer>) -> Rest {
             &format!("{PREFIX}/openapi.json"),
             get(|| async { ([(CONTENT_TYPE, body::JSON)], document).into_response() }),
         )
+        .route(problem::PATH, get(|| async { ([(CONTENT_TYPE, body::JSON)], problem::json()) }))
+        .route(&format!("{PREFIX}/projects/{{project_id}}/uploads"), options(protocol::options))
         .merge(page::router(&format!("{PREFIX}/ui")))
         .merge(crate::endpoints::page::router())
         .fallback(async || Error::UnknownPath)
@@ -66,9 +72,13 @@ fn endpoints() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(service::version))
         .routes(routes!(projects::list, projects::create))
         .routes(routes!(projects::describe, projects::delete))
+        .routes(routes!(tokens::rotate))
+        .routes(routes!(invitation::describe))
+        .routes(routes!(webhook::describe))
         .routes(routes!(uploads::authorize_external))
-        .routes(routes!(uploads::json))
+        .routes(routes!(uploads::json, withdrawals::withdraw))
         .routes(routes!(uploads::binary))
+        .merge(resumable_uploads())
         .routes(routes!(runs::list, runs::create))
         .routes(routes!(runs::describe, runs::delete))
         .routes(routes!(runs::status))
@@ -79,7 +89,15 @@ fn endpoints() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi()).nest(PREFIX, endpoints)
 }
 
+fn resumable_uploads() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(resumable::list, resumable::begin))
+        .routes(routes!(resumable::describe, resumable::offset, resumable::go_on, resumable::end))
+        .route_layer(from_fn(protocol::speak))
+}
+
 fn with_single_slashes(mut request: Request) -> Request {
+    protocol::override_method(&mut request);
     *request.uri_mut() = paths::collapse_slashes(request.uri());
     request
 }

@@ -150,6 +150,12 @@ reasons! {
     NoticeReason {
         /// The bucket keeps versions of what was deleted.
         VersionsKept = "VersionsKept",
+        /// The project's webhook cannot be used: its address is not allowed, or leads to a private network.
+        WebhookNotAllowed = "WebhookNotAllowed",
+        /// The receiver of the project's webhook does not take an event; it is sent again.
+        WebhookFailed = "WebhookFailed",
+        /// The receiver has not taken an event for a day; it is not sent any more.
+        WebhookGivenUp = "WebhookGivenUp",
     }
 }
 
@@ -261,7 +267,7 @@ mod tests {
         let party: Vec<_> = PartyReason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(texts(&party), "SourceNotFound SourceNotAllowed EncodingSizeMismatch WaitingForPod");
         let notice: Vec<_> = NoticeReason::ALL.iter().map(|reason| reason.as_str()).collect();
-        assert_eq!(texts(&notice), "VersionsKept");
+        assert_eq!(texts(&notice), "VersionsKept WebhookNotAllowed WebhookFailed WebhookGivenUp");
         assert_eq!(PendingReason::of("StoreFull"), Some(PendingReason::StoreFull));
         assert_eq!(PendingReason::of("Storefull"), None);
     }

@@ -8,6 +8,12 @@ pub const RUN: &str = "pprl.dev/run";
 pub const OWNER_UID: &str = "pprl.dev/owner-uid";
 /// Annotation of a run's Job: the digest of the pinned work that it does.
 pub const WORK: &str = "pprl.dev/work";
+/// Annotation of what was created over REST: a keyed hash of the address that it came from, for quotas.
+pub const CREATED_FROM: &str = "pprl.dev/created-from";
+/// Annotation of what was created over REST: the bytes of its schema and notes, for quotas.
+pub const TEXT_BYTES: &str = "pprl.dev/text-bytes";
+/// Annotation of a project: by what the last rotation of its tokens is known again.
+pub const ROTATION: &str = "pprl.dev/rotation";
 /// Label: what a pod does: `ingest`, `score` or `solve`.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// Label: who made an object.

@@ -15,18 +15,20 @@ mod run;
 mod schema;
 mod solver;
 pub mod tokens;
+pub mod webhook;
 
 pub use advice::{RunScores, SuggestedThreshold, ThresholdAdvice, ThresholdEstimate};
 pub use outputs::{AdditionalResult, ResultFormat};
 pub use project::{
-    Blocking, Encoding, LinkageProject, LinkageProjectSpec, LinkageProjectStatus, PaillierPublicKey, Party,
-    PartyState, PartyStatus, ResultType, Retention, Source,
+    AnnouncedObjects, Blocking, Encoding, LinkageProject, LinkageProjectSpec, LinkageProjectStatus,
+    PaillierPublicKey, Party, PartyState, PartyStatus, ResultType, Retention, Source, StoredSchema,
 };
 pub use run::{
     LinkageRun, LinkageRunSpec, LinkageRunStatus, PairsFromRun, PinnedWork, ProjectReference, ResultStatus,
     RunProgress, RunReference, RunStage, Scheduling,
 };
 pub use solver::{RunSolving, Solver, SolverAlgorithm};
+pub use webhook::{Webhook, WebhookStatus};
 
 /// The API group of both resources.
 pub const GROUP: &str = "pprl.dev";

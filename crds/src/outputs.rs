@@ -20,10 +20,13 @@ pub enum ResultFormat {
     Ndjson,
     /// An Apache Parquet file.
     Parquet,
+    /// What PyPI's `anonlink.serialization.load_candidate_pairs` reads. It is there of similarity scores alone, and in any
+    /// case, as clients that fetch them from the store load them so.
+    Anonlink,
 }
 
 impl ResultFormat {
-    /// All of them: what is written unless a run says otherwise.
+    /// All that a run may ask for: what is written unless it says otherwise.
     pub const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::Ndjson, Self::Parquet];
 
     /// What the names of such objects and files end in, without the dot.
@@ -33,10 +36,11 @@ impl ResultFormat {
             Self::Csv => "csv",
             Self::Ndjson => "ndjson",
             Self::Parquet => "parquet",
+            Self::Anonlink => "pairs",
         }
     }
 
-    /// The format of files whose names end so.
+    /// The format of files whose names end so, if a run may ask for it.
     pub fn of_extension(extension: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.extension() == extension)
     }

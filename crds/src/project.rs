@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::schema::kept;
+use crate::webhook::{Webhook, WebhookStatus};
 use serde_json::{Map, Value};
 
 /// Parties that contribute encodings of their records, to be linked with each other.
@@ -94,14 +95,23 @@ pub struct LinkageProjectSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paillier_public_key: Option<PaillierPublicKey>,
 
-    /// Raise it to make all tokens handed out so far useless, and to get new ones.
+    /// Raise it to make all tokens handed out so far useless, and to get new ones. A party's entry has one for its tokens alone.
     #[serde(default = "first_generation")]
     #[schemars(range(min = 1))]
     pub token_generation: i64,
 
+    /// From when on the tokens open nothing any more; each party's entry may give another time for that party's. Never, when
+    /// absent. A later time, or none, makes the same tokens work again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_expire_at: Option<Time>,
+
     /// When the project is deleted by itself, with all its data and runs. Never, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+
+    /// Where to send news: that a party has contributed, that a run has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
 }
 
 fn first_generation() -> i64 {
@@ -130,9 +140,14 @@ pub enum Blocking {
 }
 
 /// One party.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(cel)]
+#[x_kube(
+    cel,
+    validation = Rule::new(
+        "!has(oldSelf.tokenGeneration) || (has(self.tokenGeneration) && self.tokenGeneration >= oldSelf.tokenGeneration)"
+    ).message("a party's tokenGeneration can only be raised"),
+)]
 pub struct Party {
     /// The party's name, unique in the project: lower-case letters, digits and `-`.
     #[schemars(length(min = 1, max = 63))]
@@ -143,6 +158,22 @@ pub struct Party {
     /// Objects already in the store that hold the party's encodings. Without it, the party uploads over REST.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+
+    /// Raise it to make the tokens of this party alone useless, and to get new ones. 1, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub token_generation: Option<i64>,
+
+    /// From when on this party's tokens open nothing any more, in place of spec.tokensExpireAt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_expire_at: Option<Time>,
+}
+
+impl Party {
+    /// A party that uploads over REST.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
 }
 
 /// Objects in the store that hold a party's encodings.
@@ -151,9 +182,9 @@ pub struct Party {
 #[x_kube(cel)]
 pub struct Source {
     /// Key of the encodings, below the store's prefix. By default it begins with `sources/` and the project's name, such as
-    /// `sources/hospitals/a.json`; the administrator may allow other keys. A name ending in `.json` holds a document as it would be
+    /// `sources/hospitals/a.json`; the administrator may allow other keys. A name ending in `.json`, in capitals or not, holds a document as it would be
     /// uploaded over REST (`{"clks": [...]}`, `{"clknblocks": [...]}` or `{"encodings": [...]}`); any other holds
-    /// raw encodings one after the other, of `spec.encoding.bits` each.
+    /// raw encodings one after the other, of `spec.encoding.bits` each. Packed objects (`.gz`, `.zip` and the like) are refused.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = Rule::new("!self.startsWith('projects/') && !self.startsWith('runs/')")
         .message("a source must not lie below projects/ or runs/, which hold the data of all projects"))]
@@ -182,6 +213,42 @@ pub struct Encoding {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "crate::schema::free_object")]
     pub schema: Map<String, Value>,
+
+    /// A schema that is too large for the resource: where it is in the store. Written by the REST service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_schema: Option<StoredSchema>,
+}
+
+/// A linkage schema in the store. It is deleted with the project.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(cel)]
+pub struct StoredSchema {
+    /// Its key, below the project's own folder.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
+        .message("storedSchema.key is a name in the project's own folder: lower-case letters, digits, '-' and '.'"))]
+    pub key: String,
+
+    /// Its size.
+    #[schemars(range(min = 1))]
+    pub bytes: i64,
+
+    /// Its BLAKE3, in hex.
+    #[schemars(length(max = 64))]
+    pub blake3: String,
+}
+
+impl LinkageProject {
+    /// Forgets what only people and clients read: title, notes and linkage schema, which are most of a project and may be
+    /// large. For those who keep many projects in memory; such a project must not be written back but for its status.
+    pub fn forget_texts(&mut self) {
+        self.spec.title = String::new();
+        self.spec.notes = String::new();
+        if let Some(encoding) = &mut self.spec.encoding {
+            encoding.schema = Map::new();
+        }
+    }
 }
 
 /// A Paillier public key: a JSON Web Key as PyPI's `phe` writes it, with its names but for `n`, which is no text but a
@@ -248,10 +315,19 @@ pub struct LinkageProjectStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_secret: Option<String>,
 
+    /// The run that began first. It is written before any run works on the data: from then on no party may withdraw or
+    /// replace what it has contributed, also when that run is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_run: Option<String>,
+
     /// What each party has contributed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub parties: Vec<PartyStatus>,
+
+    /// Which news of the parties have been sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookStatus>,
 }
 
 /// What one party has contributed.
@@ -269,7 +345,7 @@ pub struct PartyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 
-    /// The same for people: what was wrong, where, and what to do.
+    /// The same for people: what was wrong, where, and what to do; or what of accepted data was not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 
@@ -301,9 +377,29 @@ pub struct PartyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blake3: Option<String>,
 
+    /// BLAKE3 of the stored blocks, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_blake3: Option<String>,
+
+    /// Objects that the party has put into the store by itself and announced over REST. They are read as source objects
+    /// are; this goes once it is known what came of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<AnnouncedObjects>,
+
     /// The version of the source objects that was read last, so that a replaced object is read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_version: Option<String>,
+}
+
+/// Objects that a party has announced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AnnouncedObjects {
+    /// Key of the encodings, below the project's own folder for uploads.
+    pub encodings: String,
+    /// Key of the blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<String>,
 }
 
 /// How far a party is.

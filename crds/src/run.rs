@@ -13,6 +13,7 @@ use crate::advice::{RunScores, ThresholdAdvice};
 use crate::outputs::{AdditionalResult, ResultFormat};
 use crate::schema::kept;
 use crate::solver::{RunSolving, Solver};
+use crate::webhook::WebhookStatus;
 
 /// Links the records of a project at a similarity threshold.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,7 +87,11 @@ pub struct LinkageRunSpec {
     /// billions, Parquet alone saves much space beside JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("!('Anonlink' in self)")
+            .message("formats must not name Anonlink, in which similarity scores are written in any case; leave it out")
+    )]
     pub formats: Option<Vec<ResultFormat>>,
 
     /// What is written beside the result that the project's resultType asks for: SimilarityScores of all pairs at or above
@@ -255,6 +260,10 @@ pub struct LinkageRunStatus {
     /// What to expect of other thresholds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold_advice: Option<ThresholdAdvice>,
+
+    /// Whether the news of the run's end has been sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookStatus>,
 }
 
 /// What a run works on, as it was when the run started.
@@ -341,4 +350,12 @@ pub struct ResultStatus {
     pub bytes: i64,
     /// BLAKE3 of the object, in hex; `b3sum` prints the same.
     pub blake3: String,
+}
+
+impl LinkageRun {
+    /// Forgets title and notes, which only people and clients read. Such a run must not be written back but for its status.
+    pub fn forget_texts(&mut self) {
+        self.spec.title = String::new();
+        self.spec.notes = String::new();
+    }
 }

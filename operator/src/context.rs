@@ -19,6 +19,7 @@ use crate::project::CheckedSecrets;
 use crate::retries::Retries;
 use crate::settings::JobSettings;
 use crate::status_writes::StatusWrites;
+use crate::webhooks::Webhooks;
 use crate::work_time::WorkTime;
 
 /// The field manager of everything that the operator applies.
@@ -62,6 +63,8 @@ pub struct Context {
     pub status_writes: StatusWrites,
     /// Whether the namespace is being deleted.
     pub namespace_is_going: NamespaceIsGoing,
+    /// Tells the projects' webhooks what has happened.
+    pub webhooks: Webhooks,
     /// Whether the caches know of what was written.
     pub freshness: Freshness,
 }

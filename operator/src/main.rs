@@ -11,6 +11,7 @@ mod evacuation;
 mod events;
 mod freshness;
 mod health;
+mod held_pods;
 mod job_credentials;
 mod job_events;
 mod jobs;
@@ -28,6 +29,7 @@ mod sweep;
 mod testing;
 mod times;
 mod watching;
+mod webhooks;
 mod work_time;
 
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use crds::folders::Installation;
 use crds::tokens::MasterKey;
+use crds::webhook::AllowedUrls;
 use futures::FutureExt;
 use kube::Client;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -50,6 +53,7 @@ use crate::context::Context;
 use crate::events::Events;
 use crate::job_credentials::JobCredentials;
 use crate::settings::{Args, JobSettings};
+use crate::webhooks::Webhooks;
 
 /// A request to Kubernetes that has no answer by then has none.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -171,6 +175,8 @@ async fn context(args: &Args, caches: Caches, client: Client) -> anyhow::Result<
         Some(role) => Some(TokenService::open(role.into(), &args.store, &store).await?),
         None => None,
     };
+    let allowed = AllowedUrls::new(args.webhook_urls.iter().map(String::as_str))
+        .map_err(|why| anyhow::anyhow!("--webhook-urls: {why}"))?;
     let instance = std::env::var("POD_NAME").unwrap_or_else(|_| context::FIELD_MANAGER.into());
     Ok(Context {
         events: Events::new(client.clone(), instance),
@@ -191,6 +197,7 @@ async fn context(args: &Args, caches: Caches, client: Client) -> anyhow::Result<
         lost_pods: Default::default(),
         status_writes: Default::default(),
         namespace_is_going: Default::default(),
+        webhooks: Webhooks::new(allowed, args.webhook_private_addresses)?,
         freshness: Default::default(),
     })
 }

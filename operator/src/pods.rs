@@ -23,6 +23,10 @@ pub struct PodView {
     pub progress: Option<Progress>,
     /// The node that does not answer any more for this pod, if that is so.
     pub lost_on: Option<String>,
+    /// Which of the Job's pods it is, from 0.
+    pub index: u32,
+    /// Whether the scorer has ended, and what others have put beside it has not: then the pod goes on for ever.
+    pub is_held: bool,
 }
 
 /// What has become of a pod.
@@ -81,7 +85,30 @@ pub fn view(pod: &Pod, now: Timestamp) -> PodView {
         phase: phase(pod),
         progress: None,
         lost_on: lost_on(pod, now),
+        index: index(pod),
+        is_held: is_held(pod),
     }
+}
+
+/// How many of a Job's pods have done their work, each counted once.
+pub fn succeeded<'a>(pods: impl Iterator<Item = &'a PodView>) -> u32 {
+    let done = pods.filter(|pod| pod.phase == PodPhase::Succeeded);
+    let indexes: std::collections::BTreeSet<u32> = done.map(|pod| pod.index).collect();
+    u32::try_from(indexes.len()).unwrap_or(u32::MAX)
+}
+
+fn index(pod: &Pod) -> u32 {
+    pod.labels()
+        .get("batch.kubernetes.io/job-completion-index")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
+
+fn is_held(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return false };
+    let state = |container: &ContainerStatus| container.state.clone().unwrap_or_default();
+    scorer_container(status).is_some_and(|scorer| state(scorer).terminated.is_some())
+        && status.container_statuses.iter().flatten().any(|container| state(container).running.is_some())
 }
 
 /// Where a running pod serves its progress.
@@ -120,7 +147,7 @@ fn failed_by_kubelet(status: &PodStatus) -> Option<PodFailure> {
     let message = status.message.as_deref().unwrap_or_default();
     let evicted = status.reason.as_deref() == Some("Evicted");
     (evicted && (message.contains("EmptyDir") || message.contains("ephemeral")))
-        .then(|| PodFailure::ScratchFull(message.to_owned()))
+        .then(|| PodFailure::ScratchFull(message.trim_end_matches([' ', '.']).to_owned()))
 }
 
 /// Why a pod has no running container yet, in the words of the scheduler or the kubelet.

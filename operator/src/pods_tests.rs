@@ -42,8 +42,9 @@ fn a_failed_pod_says_why() {
 
 #[test]
 fn a_pod_that_filled_its_scratch_space_is_told_from_other_evictions() {
-    let message = "Usage of EmptyDir volume \"scratch\" exceeds the limit \"10Gi\".";
-    let mut status = json!({"phase": "Failed", "reason": "Evicted", "message": message});
+    let message = "Usage of EmptyDir volume \"scratch\" exceeds the limit \"10Gi\"";
+    // as the kubelet says it
+    let mut status = json!({"phase": "Failed", "reason": "Evicted", "message": format!("{message}. ")});
     assert_eq!(phase(&pod(status.clone())), PodPhase::Failed(PodFailure::ScratchFull(message.into())));
     status["containerStatuses"] =
         json!([container("scorer", json!({"terminated": {"exitCode": 137, "reason": "Error"}}))]);
@@ -128,4 +129,16 @@ fn a_pod_whose_node_does_not_answer_is_lost() {
     // marked already
     let marked = pod(json!({"phase": "Failed", "reason": "NodeLost", "message": "gone"}));
     assert_eq!(view(&marked, now()).lost_on.as_deref(), Some("n1"));
+}
+
+#[test]
+fn a_pod_is_held_while_something_beside_its_ended_scorer_runs_on() {
+    let with = |scorer: Value, beside: Value| {
+        let containers = [container("a-proxy", beside), container("scorer", scorer)];
+        view(&pod(json!({"phase": "Running", "containerStatuses": containers})), now()).is_held
+    };
+    let (running, ended) = (json!({"running": {}}), json!({"terminated": {"exitCode": 0}}));
+    assert!(with(ended.clone(), running.clone()));
+    assert!(!with(running.clone(), running), "the scorer is at work");
+    assert!(!with(ended.clone(), ended), "all have ended");
 }

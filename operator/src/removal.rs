@@ -28,8 +28,8 @@ pub const SOON: Duration = Duration::from_secs(1);
 pub enum Purge {
     /// Something is still ending: what, in words.
     Waiting(String),
-    /// All is gone, the finalizer too.
-    Done,
+    /// All is gone but the finalizer; see [`release`]. The text says which older versions of objects stay, and why.
+    Done(Option<String>),
 }
 
 /// Deletes those of the Jobs that the resource with this uid owns, and their pods with them.
@@ -61,8 +61,8 @@ async fn delete_job(context: &Context, job: &Job) -> Result<(), Error> {
     }
 }
 
-/// Removes the Jobs of a resource, then the objects in its folders, then the finalizer. Pods come before objects: one that
-/// still runs could write more. To be called until it is done.
+/// Removes the Jobs of a resource, then the objects in its folders. Pods come before objects: one that still runs could write
+/// more. To be called until it is done.
 ///
 /// It asks Kubernetes itself for Jobs and pods: a Job that the caches do not know yet would write after the purge.
 ///
@@ -90,6 +90,7 @@ where
     }
     // a store in the namespace goes with it, and may have gone already: asking it would keep the namespace for long
     let store_goes = context.store_in_namespace && context.namespace_is_going.get();
+    let mut kept = None;
     for folder in folders.iter().filter(|_| !store_goes) {
         let deleted = context.store.delete_prefix(folder).await?;
         info!(name = resource.name_any(), objects = deleted.objects, folder, "purged");
@@ -98,17 +99,33 @@ where
                 "the objects below {folder} are deleted, but the bucket keeps older versions of them, which the operator \
                  cannot delete ({why}); delete those versions, or let the bucket's lifecycle rules do so"
             );
-            let notice = Notice { is_trouble: true, reason: NoticeReason::VersionsKept.to_string(), note };
+            let reason = NoticeReason::VersionsKept.to_string();
+            let notice = Notice { is_trouble: true, reason, note: note.clone() };
             context.events.publish(&resource.object_ref(&()), notice).await;
+            kept = Some(note);
         }
     }
+    Ok(Purge::Done(kept))
+}
+
+/// Lets a resource go, all of whose data is gone.
+///
+/// # Errors
+/// Fails when Kubernetes refuses or does not answer, or the resource has changed since it was read.
+pub async fn release<K>(context: &Context, resource: &K) -> Result<(), Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
     let finalizers: Vec<&String> =
         resource.finalizers().iter().filter(|name| *name != crds::FINALIZER).collect();
     let patch =
         json!({"metadata": {"resourceVersion": resource.resource_version(), "finalizers": finalizers}});
     let patch = Patch::Merge(patch);
     unless_gone(context.api::<K>().patch(&resource.name_any(), &PatchParams::default(), &patch).await)?;
-    Ok(Purge::Done)
+    Ok(())
 }
 
 fn still_ending(pods: &[std::sync::Arc<Pod>]) -> String {

@@ -11,28 +11,41 @@ const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The pauses of all objects that have failed last.
-#[derive(Default)]
-pub struct Retries(Mutex<HashMap<String, ExponentialBackoff>>);
+pub struct Retries {
+    pauses: Mutex<HashMap<String, ExponentialBackoff>>,
+    longest: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self::up_to(LONGEST)
+    }
+}
 
 impl Retries {
+    /// With pauses that grow up to this one.
+    pub fn up_to(longest: Duration) -> Self {
+        Self { pauses: Mutex::default(), longest }
+    }
+
     /// The object has failed once more: after which pause to try again.
     pub fn failed(&self, object: &str) -> Duration {
-        let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
         let pause = pauses.entry(object.to_owned()).or_insert_with(|| {
             // up to twice as long, by chance: what failed together is not tried again together
             ExponentialBuilder::new()
                 .with_min_delay(FIRST)
-                .with_max_delay(LONGEST / 2)
+                .with_max_delay(self.longest / 2)
                 .without_max_times()
                 .with_jitter()
                 .build()
         });
-        pause.next().unwrap_or(LONGEST).min(LONGEST)
+        pause.next().unwrap_or(self.longest).min(self.longest)
     }
 
     /// The object has not failed, or is gone: the next failure is its first.
     pub fn succeeded(&self, object: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
     }
 }
 

@@ -42,6 +42,14 @@ pub struct Args {
     #[arg(long, env = "STORE_IN_NAMESPACE")]
     pub store_in_namespace: bool,
 
+    /// Addresses to which webhooks of projects may lead, with commas between them: each allows itself and what is below it.
+    #[arg(long, env = "WEBHOOK_URLS", value_delimiter = ',')]
+    pub webhook_urls: Vec<String>,
+
+    /// Let webhooks lead to addresses of private networks, too, such as those of the cluster.
+    #[arg(long, env = "WEBHOOK_PRIVATE_ADDRESSES")]
+    pub webhook_private_addresses: bool,
+
     /// When leftovers are removed.
     #[command(flatten)]
     pub sweep: SweepArgs,
@@ -81,6 +89,9 @@ pub struct JobSettings {
     /// What is taken in from source objects; uploads have the same limits.
     #[serde(default)]
     pub limits: Limits,
+    /// The most bytes of an object that a party has put into the store by itself; uploads have the same limit.
+    #[serde(default = "default_max_upload_bytes")]
+    pub max_upload_bytes: u64,
     /// More labels for the pods.
     #[serde(default)]
     pub pod_labels: BTreeMap<String, String>,
@@ -153,6 +164,10 @@ impl JobSettings {
             |prefix: &String| prefix.replace("{namespace}", namespace).replace("{project}", project);
         self.source_prefixes.iter().map(replaced).collect()
     }
+}
+
+fn default_max_upload_bytes() -> u64 {
+    10_000 << 20
 }
 
 fn default_source_prefixes() -> Vec<String> {

@@ -180,15 +180,32 @@ fn leftovers<'o>(
 ) -> Vec<&'o str> {
     let parties = project.status.iter().flat_map(|status| &status.parties);
     let kept: BTreeSet<&str> = parties
-        .flat_map(|party| [party.encodings.as_deref(), party.blocks.as_deref()])
+        .flat_map(|party| {
+            let announced = party.announced.as_ref();
+            let announced = [
+                announced.map(|objects| objects.encodings.as_str()),
+                announced.and_then(|objects| objects.blocks.as_deref()),
+            ];
+            [party.encodings.as_deref(), party.blocks.as_deref()].into_iter().chain(announced)
+        })
         .flatten()
         .filter_map(folder)
         .collect();
+    let is_old = |object: &ObjectInfo| object.modified.is_some_and(|modified| modified < before);
+    // a resumable upload that still goes on began long ago, perhaps
+    let going_on: BTreeSet<&str> = objects
+        .iter()
+        .filter(|object| !is_old(object))
+        .filter_map(|object| resumable_upload(object.key.strip_prefix(prefix)?))
+        .collect();
     let is_leftover = |object: &&ObjectInfo| {
         let key = object.key.as_str();
-        let old = object.modified.is_some_and(|modified| modified < before);
-        let transient = key.strip_prefix(prefix).is_some_and(is_upload);
-        old && transient && folder(key).is_some_and(|folder| !kept.contains(folder))
+        let Some(within) = key.strip_prefix(prefix) else { return false };
+        let goes_on = resumable_upload(within).is_some_and(|upload| going_on.contains(upload));
+        is_old(object)
+            && is_upload(within)
+            && !goes_on
+            && folder(key).is_some_and(|folder| !kept.contains(folder))
     };
     objects.iter().filter(is_leftover).map(|object| object.key.as_str()).collect()
 }
@@ -198,12 +215,20 @@ fn leftovers<'o>(
 fn is_upload(key: &str) -> bool {
     let segments: Vec<&str> = key.split('/').collect();
     match segments.as_slice() {
-        ["uploads", ..] => true,
+        ["uploads" | "resumable", ..] => true,
         ["parties", _, upload, _] => {
             upload.len() == UPLOAD_ID_LENGTH && upload.bytes().all(|byte| byte.is_ascii_hexdigit())
         }
         _ => false,
     }
+}
+
+/// The folder of a resumable upload that a key within a project is of, while the upload is not ended.
+fn resumable_upload(key: &str) -> Option<&str> {
+    let rest = key.strip_prefix("resumable/")?;
+    let (_, rest) = rest.split_once("/unfinished/")?;
+    let (id, _) = rest.split_once('/')?;
+    key.get(..key.len() - rest.len() + id.len())
 }
 
 fn folder(key: &str) -> Option<&str> {
@@ -232,7 +257,8 @@ mod tests {
             "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageProject",
             "metadata": {"name": "p", "uid": "u"},
             "spec": {"resultType": "Groups", "parties": [{"name": "a"}, {"name": "b"}]},
-            "status": {"parties": [{"name": "a", "state": "Contributed", "encodings": contributed}]}
+            "status": {"parties": [{"name": "a", "state": "Contributed", "encodings": contributed},
+                {"name": "b", "announced": {"encodings": "projects/u/uploads/1/1/announced.json"}}]}
         }))
         .unwrap();
         let before = SystemTime::now() - DAY;
@@ -254,6 +280,24 @@ mod tests {
     }
 
     #[test]
+    fn a_resumable_upload_goes_as_a_whole_when_nothing_came_for_long() {
+        let of = |id: &str, name: &str, age| {
+            object(&format!("projects/u/resumable/0/unfinished/{}/{name}", id.repeat(48)), age)
+        };
+        let objects = [
+            of("a", "description.json", 9 * DAY),
+            of("a", "pieces/ffff-0", 9 * DAY),
+            of("a", "pieces/fffe-1", DAY / 2),
+            of("b", "description.json", 9 * DAY),
+            of("b", "pieces/ffff-0", 2 * DAY),
+            object("projects/u/resumable/0/outcomes/c.json", 2 * DAY),
+            object("projects/u/resumable/0/outcomes/d.json", DAY / 2),
+        ];
+        let gone: Vec<_> = [3, 4, 5].into_iter().map(|index: usize| objects[index].key.clone()).collect();
+        assert_eq!(found("none", &objects), gone);
+    }
+
+    #[test]
     fn what_is_young_or_not_of_an_upload_is_kept() {
         let young = format!("projects/u/parties/0/{}/encodings", "c".repeat(48));
         let mut timeless = object(&young, 9 * DAY);
@@ -262,6 +306,7 @@ mod tests {
             object(&young, DAY / 2),
             timeless,
             object("projects/u/uploads/1/0/encodings.json", DAY / 2),
+            object("projects/u/uploads/1/1/announced.json", 9 * DAY),
             object("projects/u/parties/0/source-1234/encodings", 9 * DAY),
             object("projects/u/parties/0/source-1234/contribution.json", 9 * DAY),
             object("projects/u/other", 9 * DAY),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crds::folders::Installation;
 use crds::tokens::MasterKey;
+use crds::webhook::AllowedUrls;
 use fake_kubernetes::FakeKubernetes;
 use scorer::store::{Store, TokenService};
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use crate::events::Events;
 use crate::job_credentials::JobCredentials;
 use crate::settings::JobSettings;
 use crate::watching;
+use crate::webhooks::Webhooks;
 
 /// The namespace that is served.
 pub const NAMESPACE: &str = "linkage";
@@ -38,6 +40,15 @@ pub struct World {
     pub context: Arc<Context>,
     operator: tokio::task::JoinHandle<()>,
     folder: tempfile::TempDir,
+    /// Below which address webhooks may be, and whether that may be a private one.
+    webhooks: (String, bool),
+}
+
+/// What an operator is told of its surroundings.
+#[derive(Default)]
+struct Surroundings {
+    token_service: Option<TokenService>,
+    webhooks: (String, bool),
 }
 
 impl Drop for World {
@@ -49,26 +60,37 @@ impl Drop for World {
 impl World {
     /// Starts the operator; nothing is there yet.
     pub fn new() -> Self {
-        Self::with_token_service(None)
+        Self::with_surroundings(Surroundings::default())
     }
 
     /// The same, where the store has a token service.
     pub fn with_token_service(service: Option<TokenService>) -> Self {
-        Self::with(FakeKubernetes::new(NAMESPACE), tempfile::tempdir().unwrap(), &settings(), service)
+        Self::with_surroundings(Surroundings { token_service: service, ..Surroundings::default() })
+    }
+
+    /// The same, with webhooks below these addresses, with commas between them.
+    pub fn with_webhooks(allowed: &str, private_addresses: bool) -> Self {
+        let webhooks = (allowed.to_owned(), private_addresses);
+        Self::with_surroundings(Surroundings { webhooks, ..Surroundings::default() })
+    }
+
+    fn with_surroundings(surroundings: Surroundings) -> Self {
+        Self::with(FakeKubernetes::new(NAMESPACE), tempfile::tempdir().unwrap(), &settings(), surroundings)
     }
 
     /// The operator is killed, and another one starts, with other settings perhaps.
     pub fn restarted(mut self, settings: &JobSettings) -> Self {
         self.operator.abort();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        Self::with(self.kubernetes.clone(), folder, settings, None)
+        let surroundings = Surroundings { token_service: None, webhooks: self.webhooks.clone() };
+        Self::with(self.kubernetes.clone(), folder, settings, surroundings)
     }
 
     fn with(
         kubernetes: FakeKubernetes,
         folder: tempfile::TempDir,
         settings: &JobSettings,
-        token_service: Option<TokenService>,
+        Surroundings { token_service, webhooks }: Surroundings,
     ) -> Self {
         let store = Store::in_directory(folder.path()).unwrap();
         let (caches, writers) = caches();
@@ -93,6 +115,7 @@ impl World {
             lost_pods: Default::default(),
             status_writes: Default::default(),
             namespace_is_going: Default::default(),
+            webhooks: Webhooks::new(AllowedUrls::new(webhooks.0.split(',')).unwrap(), webhooks.1).unwrap(),
             freshness: Default::default(),
         });
         let watches = kubernetes.client();
@@ -102,7 +125,7 @@ impl World {
             watches,
             futures::FutureExt::shared(std::future::pending::<()>()),
         ));
-        Self { kubernetes, store, context, operator, folder }
+        Self { kubernetes, store, context, operator, folder, webhooks }
     }
 
     /// Creates a project of parties a and b that have contributed a thousand records each.

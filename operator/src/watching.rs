@@ -23,12 +23,16 @@ use tracing::{debug, warn};
 use crate::caches::{SecretMetadata, Writers};
 use crate::context::Context;
 use crate::error::Error;
-use crate::{project, run};
+use crate::{project, run, webhooks};
 
 /// Reconciliations of one kind at the same time.
 const CONCURRENCY: u16 = 16;
+/// Receivers of webhooks that are told something at the same time.
+const WEBHOOK_CONCURRENCY: u16 = 64;
 /// Seconds after which a watch is begun anew: a connection that is dead without a word is noticed soon after.
 const WATCH_SECONDS: u32 = 150;
+/// Projects that are listed at a time.
+const PROJECTS_A_PAGE: u32 = 25;
 
 /// Watches, and runs both controllers, until they are asked to stop: the reconciliations in progress are then finished.
 pub async fn control(
@@ -39,7 +43,13 @@ pub async fn control(
 ) {
     let (project_sender, project_queue) = unbounded();
     let (run_sender, run_queue) = unbounded();
-    let queues = Queues { projects: project_sender, runs: run_sender, namespace: context.namespace.clone() };
+    let (webhook_sender, webhook_queue) = unbounded();
+    let queues = Queues {
+        projects: project_sender,
+        runs: run_sender,
+        webhooks: webhook_sender,
+        namespace: context.namespace.clone(),
+    };
     let watching = watch_all(&context, writers, watches, queues);
 
     let config = || Config::default().concurrency(CONCURRENCY);
@@ -57,14 +67,24 @@ pub async fn control(
         try_again,
         context.clone(),
         context.caches.runs.clone(),
-        requests(run_queue, stop),
+        requests(run_queue, stop.clone()),
         config(),
     )
     .for_each(|result| async move { debug!(?result, "run") });
+    // receivers may be slow: what they are told waits for nobody, and nobody for them
+    let webhooks = applier(
+        reconciler(webhooks::reconcile),
+        try_again,
+        context.clone(),
+        context.caches.projects.clone(),
+        requests(webhook_queue, stop),
+        Config::default().concurrency(WEBHOOK_CONCURRENCY),
+    )
+    .for_each(|result| async move { debug!(?result, "webhook") });
     let controllers = async {
         // what is not known yet must not be taken for missing
         context.caches.wait_until_ready().await;
-        futures::future::join(projects, runs).await
+        futures::join!(projects, runs, webhooks)
     };
     tokio::select! {
         () = watching => {}
@@ -76,6 +96,8 @@ pub async fn control(
 struct Queues {
     projects: UnboundedSender<ObjectRef<LinkageProject>>,
     runs: UnboundedSender<ObjectRef<LinkageRun>>,
+    /// Projects whose webhooks may have to be told something.
+    webhooks: UnboundedSender<ObjectRef<LinkageProject>>,
     namespace: String,
 }
 
@@ -87,6 +109,10 @@ impl Queues {
 
     fn run(&self, name: &str) {
         let _ = self.runs.unbounded_send(ObjectRef::new(name).within(&self.namespace));
+    }
+
+    fn webhook(&self, project: &str) {
+        let _ = self.webhooks.unbounded_send(ObjectRef::new(project).within(&self.namespace));
     }
 
     /// The run, or else the project, that an object is labelled with.
@@ -106,10 +132,14 @@ async fn watch_all(context: &Context, writers: Writers, watches: Client, queues:
     let mut seen = HashMap::new();
 
     let watch_projects = follow(
-        watcher(Api::<LinkageProject>::namespaced(watches.clone(), namespace), watching()),
+        watcher(Api::<LinkageProject>::namespaced(watches.clone(), namespace), few_at_a_time()),
         writers.projects,
+        LinkageProject::forget_texts,
         |project| {
             queues.project(&project.name_any());
+            if project.spec.webhook.is_some() {
+                queues.webhook(&project.name_any());
+            }
             for run in run::of_project(project, &runs.state()) {
                 queues.run(&run);
             }
@@ -118,10 +148,14 @@ async fn watch_all(context: &Context, writers: Writers, watches: Client, queues:
     let watch_runs = follow(
         watcher(Api::<LinkageRun>::namespaced(watches.clone(), namespace), watching()),
         writers.runs,
+        LinkageRun::forget_texts,
         |run| {
             // what this operator has just written itself is no news
             if changed_by_others(&mut seen, run) {
                 queues.run(&run.name_any());
+            }
+            if has_ended(run) {
+                queues.webhook(&run.spec.project_ref.name);
             }
             if has_ended(run) || run.metadata.deletion_timestamp.is_some() {
                 for other in run::concerned(run, &runs.state()) {
@@ -130,17 +164,22 @@ async fn watch_all(context: &Context, writers: Writers, watches: Client, queues:
             }
         },
     );
-    let watch_jobs =
-        follow(watcher(Api::<Job>::namespaced(watches.clone(), namespace), ours()), writers.jobs, |job| {
-            queues.labelled(job)
-        });
-    let watch_pods =
-        follow(watcher(Api::<Pod>::namespaced(watches.clone(), namespace), ours()), writers.pods, |pod| {
-            queues.labelled(pod)
-        });
+    let watch_jobs = follow(
+        watcher(Api::<Job>::namespaced(watches.clone(), namespace), ours()),
+        writers.jobs,
+        keep_all,
+        |job| queues.labelled(job),
+    );
+    let watch_pods = follow(
+        watcher(Api::<Pod>::namespaced(watches.clone(), namespace), ours()),
+        writers.pods,
+        keep_all,
+        |pod| queues.labelled(pod),
+    );
     let watch_secrets = follow(
         watcher(Api::<SecretMetadata>::namespaced(watches, namespace), ours()),
         writers.secrets,
+        keep_all,
         |secret| queues.labelled(secret),
     );
     futures::join!(watch_projects, watch_runs, watch_jobs, watch_pods, watch_secrets);
@@ -150,10 +189,18 @@ fn watching() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
 }
 
-/// Fills a cache, and tells of every object that has come, changed or gone.
+/// Projects made with kubectl may be as large as Kubernetes allows it. A page of them is in memory as a whole.
+fn few_at_a_time() -> watcher::Config {
+    watching().page_size(PROJECTS_A_PAGE)
+}
+
+fn keep_all<K>(_: &mut K) {}
+
+/// Fills a cache with what is needed of each object, and tells of every one that has come, changed or gone.
 async fn follow<K>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
     writer: Writer<K>,
+    forget: impl Fn(&mut K) + Send,
     mut tell: impl FnMut(&K),
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -163,7 +210,10 @@ async fn follow<K>(
         events
             .default_backoff()
             // who set which field is the largest part of many objects, and of no use here
-            .modify(|object| object.meta_mut().managed_fields = None)
+            .modify(|object| {
+                object.meta_mut().managed_fields = None;
+                forget(object);
+            })
             .reflect(writer)
             .touched_objects()
     );

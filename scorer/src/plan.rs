@@ -91,6 +91,11 @@ pub struct RunPlan {
 }
 
 impl RunPlan {
+    /// Whether similarity scores are the result, or lie beside it.
+    pub fn has_similarity_scores(&self) -> bool {
+        self.with_similarity_scores || self.result_type == ResultType::SimilarityScores
+    }
+
     /// The plan under the digest of what it says: to be called last, when nothing in it changes any more.
     pub fn sealed(mut self) -> Self {
         self.work = String::new();
@@ -130,6 +135,9 @@ pub struct PartyInput {
     pub encoding_bytes: u32,
     /// BLAKE3 of the encodings object, 64 lower-case hex digits.
     pub blake3: String,
+    /// BLAKE3 of the blocks object; None without blocks, and where an earlier version took them in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_blake3: Option<String>,
 }
 
 /// Brings one party's own objects (JSON or raw encodings) into the stored form.
@@ -148,6 +156,10 @@ pub struct IngestPlan {
     pub blocking: bool,
     /// Key prefix of what is written, ending in `/`: `projects/<installation>-<uid>/parties/<dataset>/<upload id>/`.
     pub output: String,
+    /// Whether a party has put the objects into the store by itself: then their metadata says how many records of which size
+    /// they hold, and they have at most so many bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced_max_bytes: Option<u64>,
     /// What is taken in at all.
     #[serde(default)]
     pub limits: Limits,
@@ -194,7 +206,8 @@ mod tests {
     use super::*;
 
     fn plan() -> Value {
-        let input = json!({"party": "a", "encodings": "e", "records": 2, "encodingBytes": 128, "blake3": ""});
+        let input = json!({"party": "a", "encodings": "e", "records": 2, "encodingBytes": 128, "blake3": "",
+            "blocks": "b", "blocksBlake3": "0"});
         json!({"version": FORMAT_VERSION, "work": "", "run": "r", "threshold": 0.8, "resultType": "groups",
             "formats": ["JSON"], "blocking": false, "inputs": [input, input], "output": "runs/r/", "shards": 2,
             "memoryLimitBytes": 1 << 28, "solver": {"algorithm": "greedy", "mergeThreshold": 0.5},
@@ -223,6 +236,7 @@ mod tests {
             ("/blocking", json!(true)),
             ("/inputs/0/party", json!("b")),
             ("/inputs/1/blake3", json!("1")),
+            ("/inputs/1/blocksBlake3", json!("1")),
             ("/output", json!("runs/s/")),
             ("/shards", json!(3)),
             ("/memoryLimitBytes", json!(1)),

@@ -24,9 +24,15 @@ pub struct Contribution {
     pub encoding_bytes: u32,
     /// BLAKE3 of the encodings object, in hex.
     pub blake3: String,
+    /// BLAKE3 of the blocks object, in hex; None without blocks, and in documents of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_blake3: Option<String>,
     /// How many records are in no block, so that they are compared with none; None without blocking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records_without_block: Option<u64>,
+    /// What of the data was not used, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// One shard's sorted pairs are complete.
@@ -146,6 +152,8 @@ reasons! {
     SourceNotFound = "SourceNotFound",
     /// A JSON document is not well-formed, or not of the documented shape.
     MalformedJson = "MalformedJson",
+    /// The data is packed, or JSON where raw encodings are expected.
+    UnsupportedForm = "UnsupportedForm",
     /// An encoding is no valid base64.
     InvalidBase64 = "InvalidBase64",
     /// There is no record in the data.
@@ -195,6 +203,7 @@ mod tests {
         let permanent = [
             "SourceNotFound",
             "MalformedJson",
+            "UnsupportedForm",
             "InvalidBase64",
             "EmptyData",
             "TruncatedData",

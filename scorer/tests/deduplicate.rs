@@ -179,3 +179,19 @@ fn groups_of_one_file_tell_their_scores() {
         }
     }
 }
+
+#[test]
+fn packed_files_are_refused_and_json_is_known_in_capitals() {
+    let here = Here::new();
+    let gzip = [&b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"[..], &[7; 128 * 9 - 10]].concat();
+    for name in ["packed.clk", "packed.json.gz", "packed.json"] {
+        std::fs::write(here.folder.path().join(name), &gzip).unwrap();
+        let output = here.deduplicate(&[name, "--bits", "1024", "--threshold", "0.8"]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && message.contains("packed (gzip)"), "{name}: {message}");
+    }
+    let text = std::fs::read_to_string(example("thousand/hospital-a.json")).unwrap();
+    std::fs::write(here.folder.path().join("people.JSON"), format!("\u{feff}{text}")).unwrap();
+    let said = succeeds(&here.deduplicate(&["people.JSON", "--threshold", "0.8"]));
+    assert!(said.contains("records      1,000 (people)"), "{said}");
+}

@@ -71,8 +71,8 @@ fn plan(store: &Path, key: &Value, shards: u32) -> Value {
 fn matched_positions(results: &Path, matches: &[(usize, usize)]) -> Vec<u64> {
     let permutations = [0, 1].map(|party| json_file(&results.join(format!("permutation-{party}.json"))));
     let at = |party: usize, record: usize| permutations[party]["permutation"][record].as_u64().unwrap();
-    for (party, records) in RECORDS.into_iter().enumerate() {
-        assert_eq!(permutations[party]["rows"], records);
+    for permutation in &permutations {
+        assert_eq!(permutation["rows"], RECORDS[0].min(RECORDS[1]), "the length of the mask");
     }
     let position = |&(first, second): &(usize, usize)| {
         assert_eq!(at(0, first), at(1, second));

@@ -139,6 +139,60 @@ fn similarity_scores_are_the_same_in_all_formats_for_any_number_of_parties() {
     }
 }
 
+/// What is at each key that a run's summary names in anonlink's format.
+fn pairs_of(parties: &Parties, plan: &Value) -> Vec<PathBuf> {
+    let prefix = parties.store().join(plan["output"].as_str().unwrap());
+    let summary: Value =
+        serde_json::from_slice(&std::fs::read(prefix.join("summary.json")).unwrap()).unwrap();
+    let results = summary["results"].as_array().unwrap();
+    assert_eq!(results[0]["format"], "JSON", "the main object comes first");
+    let pairs = results.iter().filter(|result| result["format"] == "Anonlink");
+    pairs
+        .map(|result| {
+            let file = parties.store().join(result["key"].as_str().unwrap());
+            let bytes = std::fs::read(&file).unwrap();
+            assert_eq!(result["name"], "similarity_scores");
+            assert_eq!(result["bytes"], bytes.len());
+            assert_eq!(result["blake3"], blake3::hash(&bytes).to_hex().as_str());
+            file
+        })
+        .collect()
+}
+
+#[test]
+fn anonlink_loads_similarity_scores_whatever_they_lie_beside_and_however_many_shards() {
+    let parties = Parties::new(3);
+    for (result_type, beside) in [("similarity_scores", false), ("groups", true), ("groups", false)] {
+        for shards in [1, 3] {
+            let mut plan = parties.plan(result_type, &["JSON"]);
+            (plan["withSimilarityScores"], plan["shards"]) = (json!(beside), json!(shards));
+            plan["output"] = json!(format!("runs/{result_type}-{beside}-{shards}/"));
+            for shard in 0..shards {
+                let ended = job(&["score", "--shard", &shard.to_string()], parties.store(), &plan);
+                assert_eq!(ended.code, Some(0), "{}", ended.log);
+            }
+            assert_eq!(job(&["solve"], parties.store(), &plan).code, Some(0));
+            let pairs = pairs_of(&parties, &plan);
+            if result_type == "groups" && !beside {
+                assert_eq!(pairs, Vec::<PathBuf>::new());
+                continue;
+            }
+            let json =
+                parties.store().join(plan["output"].as_str().unwrap()).join("result/similarity_scores.json");
+            loaded_by_anonlink(&pairs[0], &json);
+        }
+    }
+}
+
+/// What `anonlink.serialization.load_candidate_pairs` reads is what the JSON says.
+fn loaded_by_anonlink(pairs: &Path, json: &Path) {
+    let python = std::env::var_os("LINKAGE_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/candidate_pairs.py");
+    let output = Command::new(&python).arg(script).arg(pairs).arg(json).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\nIf anonlink is missing, run tests/setup/install.");
+}
+
 #[test]
 fn groups_tell_their_scores_in_all_formats_for_any_number_of_parties() {
     for number in [2, 3, 5, 10] {
@@ -231,9 +285,12 @@ fn only_the_formats_asked_for_are_written_and_plans_without_any_mean_json() {
 fn formats_that_cannot_be_are_refused() {
     let parties = Parties::new(2);
     let good = parties.plan("permutations", &["JSON"]);
-    for (field, value) in
-        [("formats", json!([])), ("formats", json!(["xml"])), ("withSimilarityScores", json!(true))]
-    {
+    for (field, value) in [
+        ("formats", json!([])),
+        ("formats", json!(["xml"])),
+        ("formats", json!(["Anonlink"])),
+        ("withSimilarityScores", json!(true)),
+    ] {
         let mut plan = good.clone();
         plan[field] = value;
         let ended = job(&["score"], parties.store(), &plan);

@@ -144,6 +144,49 @@ fn blocks_may_come_in_an_object_of_their_own() {
 }
 
 #[test]
+fn blocks_that_are_not_what_was_contributed_are_never_linked() {
+    let cluster = Cluster::new();
+    let blocks: serde_json::Map<_, _> = (0..1000).map(|i| (i.to_string(), json!([i % 10]))).collect();
+    std::fs::write(cluster.store().join("sources/blocks"), json!({"blocks": blocks}).to_string()).unwrap();
+    let contributions = ["a", "b"].map(|party| {
+        let source = json!({"encodings": format!("sources/{party}.json"), "blocks": "sources/blocks"});
+        let mut plan = ingest_plan(usize::from(party == "b"), source);
+        plan["blocking"] = true.into();
+        let ended = job(&["ingest"], cluster.store(), &plan);
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        ended.message
+    });
+    let object = cluster.store().join("projects/p/parties/1/u/blocks");
+    let written = std::fs::read(&object).unwrap();
+    assert_eq!(contributions[1]["blocksBlake3"], blake3::hash(&written).to_hex().as_str());
+    let mut plan = run_plan(&contributions, "groups", 1);
+    plan["blocking"] = true.into();
+    for input in plan["inputs"].as_array_mut().unwrap() {
+        // what a contribution tells beside what a plan says of it
+        input.as_object_mut().unwrap().remove("recordsWithoutBlock");
+    }
+
+    // the first record is in block 1 instead of 0: as well-formed as before
+    let mut changed = written.clone();
+    changed[6] = b'1';
+    std::fs::write(&object, changed).unwrap();
+    let ended = job(&["score"], cluster.store(), &plan);
+    assert_eq!((ended.code, &ended.message["reason"]), (Some(3), &json!("CorruptObject")), "{}", ended.log);
+    let told = ended.message["message"].as_str().unwrap();
+    assert!(told.contains("not what party party contributed") && told.contains("1/u/blocks"), "{told}");
+    assert!(!cluster.has("runs/r/summary.json"));
+
+    std::fs::write(&object, written).unwrap();
+    assert_eq!(job(&["score"], cluster.store(), &plan).code, Some(0));
+    // what an earlier version took in has no hash of its blocks
+    for input in plan["inputs"].as_array_mut().unwrap() {
+        input.as_object_mut().unwrap().remove("blocksBlake3");
+    }
+    plan["output"] = "runs/s/".into();
+    assert_eq!(job(&["score"], cluster.store(), &plan).code, Some(0));
+}
+
+#[test]
 fn one_shard_is_scored_and_solved_at_once() {
     let cluster = Cluster::new();
     let plan = run_plan(&cluster.contributions(), "groups", 1);

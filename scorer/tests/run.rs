@@ -204,6 +204,66 @@ fn neither_shards_nor_memory_nor_the_form_of_the_data_change_the_result() {
     assert!(whole.text("first-similarity_scores.json") == raw.text("first-similarity_scores.json"));
 }
 
+/// Encodings of 64 bytes, of which those with the same number are similar across data sets.
+fn similar_encodings(data_set: u64, records: u64) -> Vec<[u8; 64]> {
+    let byte = |seed: u64| (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
+    (0..records)
+        .map(|record| {
+            let mut encoding = [0; 64];
+            for (place, value) in encoding.iter_mut().enumerate() {
+                *value = byte(record * 64 + place as u64 + 1);
+            }
+            for flip in 0..(data_set + record) % 7 {
+                encoding[(flip * 9) as usize] = byte(data_set * 1_000 + record * 10 + flip);
+            }
+            encoding
+        })
+        .collect()
+}
+
+/// Every pair of records of different data sets at or above .8, by descending score, then by the indices.
+fn all_pairs(data_sets: &[Vec<[u8; 64]>]) -> Vec<Value> {
+    let ones = |encoding: &[u8; 64]| encoding.iter().map(|byte| byte.count_ones()).sum::<u32>();
+    let mut pairs = Vec::new();
+    for (first, second) in (0..data_sets.len()).flat_map(|a| (a + 1..data_sets.len()).map(move |b| (a, b))) {
+        for (i, a) in data_sets[first].iter().enumerate() {
+            for (j, b) in data_sets[second].iter().enumerate() {
+                let common: u32 = a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum();
+                let score = f64::from(2 * common) / f64::from(ones(a) + ones(b));
+                if score >= 0.8 {
+                    pairs.push((score, [first, second, i, j]));
+                }
+            }
+        }
+    }
+    pairs.sort_by(|(a, places), (b, others)| b.total_cmp(a).then(places.cmp(others)));
+    pairs.into_iter().map(|(score, [a, b, i, j])| serde_json::json!([[a, i], [b, j], score])).collect()
+}
+
+#[test]
+fn similarity_scores_of_several_parties_are_those_of_every_pair_of_parties() {
+    let data_sets: Vec<_> =
+        [40, 31, 57, 2].iter().zip(0..).map(|(n, set)| similar_encodings(set, *n)).collect();
+    let names = ["a", "b", "c", "d"];
+    let parties: Vec<_> = names.iter().map(|name| party(name, Path::new(&format!("{name}.json")))).collect();
+    let expected = all_pairs(&data_sets);
+    assert!(expected.len() > 60, "{}", expected.len());
+    for shards in ["", ", shards: 5"] {
+        let manifests = manifests("SimilarityScores", &format!("[{}]", parties.join(", ")), "", shards);
+        let here = Here::with(&manifests);
+        for (name, encodings) in names.iter().zip(&data_sets) {
+            let encodings = encodings.iter().map(|encoding| base64_simd::STANDARD.encode_to_string(encoding));
+            let upload = serde_json::json!({"clks": encodings.collect::<Vec<_>>()});
+            std::fs::write(here.folder.path().join(format!("{name}.json")), upload.to_string()).unwrap();
+        }
+        succeeds(&here.run(&[]));
+        assert_eq!(
+            here.json("first-similarity_scores.json")["similarity_scores"],
+            Value::Array(expected.clone())
+        );
+    }
+}
+
 #[test]
 fn nothing_is_overwritten_unasked() {
     let here = Here::with(&manifests("Groups", &two("thousand"), "", ""));
@@ -295,6 +355,63 @@ fn broken_data_is_refused_with_its_place() {
         assert!(message.contains(expected), "{expected}: {message}");
         assert_eq!(here.files(), ["b.json", "link.yaml"]);
     }
+}
+
+/// Begins as gzip does, and is as long as 16 encodings of 1024 bits.
+fn packed() -> Vec<u8> {
+    [&b"\x1f\x8b\x08\x10\x00\x00\x00\x00\x00\x03"[..], &[b'x'; 16 * 128 - 10]].concat()
+}
+
+#[test]
+fn packed_files_are_refused_in_words_and_never_read_as_encodings() {
+    let good = example("thousand/hospital-a.json").canonicalize().unwrap();
+    let text = std::fs::read_to_string(&good).unwrap();
+    // so that it would pass for raw encodings
+    let padded = format!("{text}{}", " ".repeat(128 - text.len() % 128));
+    for (name, content, expected) in [
+        ("b.clk", packed(), "party b (b.clk): the data is packed (gzip); unpack it first"),
+        ("b.json", packed(), "packed (gzip)"),
+        ("b.json.gz", packed(), "packed (gzip)"),
+        ("b.JSON.GZ", text.clone().into_bytes(), "packed (gzip)"),
+        ("b.zip", vec![7; 128], "packed (zip)"),
+        ("b.txt", padded.into_bytes(), "the data is a JSON document, but raw encodings are expected"),
+        ("b.json", text.encode_utf16().flat_map(u16::to_le_bytes).collect(), "UTF-16; write it in UTF-8"),
+    ] {
+        let parties = format!("[{}, {}]", party("a", &good), party("b", Path::new(name)));
+        let here = Here::with(&manifests("Groups", &parties, "  encoding: {bits: 1024}", ""));
+        std::fs::write(here.folder.path().join(name), content).unwrap();
+        let message = here.refused(&[]);
+        assert!(message.contains(expected), "{name}: {message}");
+    }
+}
+
+#[test]
+fn json_is_understood_in_capitals_with_a_byte_order_mark_and_with_other_keys() {
+    let text = std::fs::read_to_string(example("thousand/hospital-a.json")).unwrap();
+    let other = example("thousand/hospital-b.json").canonicalize().unwrap();
+    let with_more = text.replacen('{', "{\"meta\": {\"by\": [1]}, ", 1);
+    for (name, content) in
+        [("a.JSON", text.clone()), ("a.json", format!("\u{feff}{text}")), ("more.json", with_more)]
+    {
+        let parties = format!("[{}, {}]", party("a", Path::new(name)), party("b", &other));
+        let manifests = format!("\u{feff}{}", manifests("Groups", &parties, "  encoding: {bits: 1024}", ""));
+        let here = Here::with(&manifests);
+        std::fs::write(here.folder.path().join(name), content).unwrap();
+        let output = here.run(&[]);
+        assert!(succeeds(&output).contains("groups       948"), "{name}");
+        let warning = "warning: more.json: the key \"meta\" of the document was ignored";
+        assert_eq!(String::from_utf8_lossy(&output.stderr).contains(warning), name == "more.json");
+    }
+}
+
+#[test]
+fn manifests_in_utf_16_are_refused_by_name() {
+    let here = Here::with("");
+    let text = format!("\u{feff}{}", manifests("Groups", &two("thousand"), "", ""));
+    let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(here.folder.path().join("link.yaml"), utf_16).unwrap();
+    let message = here.refused(&[]);
+    assert!(message.contains("link.yaml cannot be read") && message.contains("UTF-16"), "{message}");
 }
 
 #[test]

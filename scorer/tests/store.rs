@@ -287,3 +287,18 @@ async fn says_when_it_is_away(weed: &mut Weed, store: &Store) {
     let message = error.to_string();
     assert!(!message.contains("test-secret-key") && message.contains("reading \"t/any\""), "{message}");
 }
+
+#[tokio::test]
+async fn what_is_written_to_a_discarding_store_is_hashed_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::in_directory(folder.path()).unwrap();
+    store.put_small("a", "old".into(), "text/plain").await.unwrap();
+    let discarding = store.discarding();
+    let mut writer = discarding.writer("a").await.unwrap();
+    writer.write(b"new").await.unwrap();
+    let written = writer.finish().await.unwrap();
+    assert_eq!((written.bytes, written.blake3.as_str()), (3, blake3::hash(b"new").to_hex().as_str()));
+    discarding.delete("a").await.unwrap();
+    assert_eq!(discarding.read_small("a", 10).await.unwrap(), b"old");
+    assert_eq!(store.read_small("a", 10).await.unwrap(), b"old");
+}

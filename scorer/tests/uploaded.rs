@@ -18,6 +18,7 @@ const PLAIN: Expectations = Expectations {
     blocking: false,
     encoding_bytes: None,
     limits: ingest::Limits { min_encoding_bytes: 8, max_encoding_bytes: 1024, max_records: 1000 },
+    memory: None,
 };
 const BLOCKING: Expectations = Expectations { blocking: true, ..PLAIN };
 /// Three encodings of eight bytes.
@@ -40,6 +41,7 @@ fn what_parties_have_put_into_the_store_is_taken_in() {
         let party = Party { client: weed.client().await, store: weed.bucket(BUCKET).await };
         as_json(&party).await;
         as_raw_bytes(&party).await;
+        as_something_else(&party).await;
         with_blocks(&party).await;
         sizes_and_numbers_are_checked(&party).await;
     });
@@ -91,6 +93,34 @@ async fn as_json(party: &Party) {
     assert_eq!((stored.len(), stored[7], stored[15], stored[23]), (24, 1, 2, 3));
     // the party's own object is its own to keep
     assert!(party.store.head("a.json").await.unwrap().is_some());
+
+    party.put("CAPITALS.JSON", THREE, Some(("3", "8"))).await;
+    assert_eq!(party.taken("CAPITALS.JSON").await, stored);
+    party.put("marked.json", format!("\u{feff}{THREE}"), Some(("3", "8"))).await;
+    assert_eq!(party.taken("marked.json").await, stored);
+    party.put("short.json", THREE, Some(("3", "16"))).await;
+    let padded = party.taken("short.json").await;
+    assert_eq!((padded.len(), &padded[..8], &padded[8..16]), (48, &stored[..8], &[0; 8][..]));
+}
+
+async fn as_something_else(party: &Party) {
+    let gzip = [&b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"[..], &[7; 14]].concat();
+    let utf_16: Vec<u8> = THREE.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, content, said) in [
+        ("packed", gzip.clone(), "packed (gzip)"),
+        ("packed.json", gzip.clone(), "packed (gzip)"),
+        ("a.json.gz", THREE.into(), "packed (gzip)"),
+        ("a.zip", vec![7; 24], "packed (zip)"),
+        ("wide.json", utf_16, "UTF-16"),
+        ("document", THREE.into(), "JSON document"),
+    ] {
+        party.put(name, content, Some(("3", "8"))).await;
+        let error = party.refused(name, None, PLAIN).await;
+        assert!(error.to_string().contains(said), "{name}: {error}");
+    }
+    party.put("blocks.json", gzip, None).await;
+    let error = party.refused("a.json", Some("blocks.json"), BLOCKING).await;
+    assert!(matches!(error, IngestError::Form(_)), "{error}");
 }
 
 async fn as_raw_bytes(party: &Party) {
@@ -154,7 +184,7 @@ async fn sizes_and_numbers_are_checked(party: &Party) {
         let error = party.refused("b.json", None, PLAIN).await;
         assert!(matches!(&error, IngestError::Length(why) if why.contains(count)), "{error}");
     }
-    party.put("b.json", THREE, Some(("3", "16"))).await;
+    party.put("b.json", THREE, Some(("3", "4"))).await;
     assert!(matches!(party.refused("b.json", None, PLAIN).await, IngestError::EncodingSize(_)));
     for (count, size) in
         [("", "8"), ("0", "8"), ("-3", "8"), ("+3", "8"), ("3.0", "8"), ("3", "1025"), ("3", "0")]

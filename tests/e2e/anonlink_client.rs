@@ -144,7 +144,7 @@ async fn permutations(client: &Client) -> Story {
     for receipt in &receipts {
         let answer = project.result(&run, receipt, &[]).await?;
         let permutation: Vec<usize> = serde_json::from_value(answer["permutation"].clone())?;
-        assert_eq!(answer["rows"], permutation.len());
+        assert_eq!(answer["rows"], mask.len());
         positions.push(permutation);
     }
     let record_at = |party: usize, position: usize| {

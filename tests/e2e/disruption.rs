@@ -1,4 +1,4 @@
-//! Pods are killed and the store goes away in the middle of a run: it completes all the same.
+//! Pods are killed in the middle of a run: it completes all the same.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ fn enough_records() -> usize {
     60_000
 }
 
-/// A project and a run of random encodings, of which the first hundred of both parties are equal.
-async fn long_run(rest: &Rest) -> anyhow::Result<(String, String, String)> {
+/// A project of random encodings, of which the first hundred of both parties are equal; gives its id and result token.
+pub async fn long_project(rest: &Rest) -> anyhow::Result<(String, String)> {
     let request = json!({"schema": {}, "result_type": "groups"});
     let (project, tokens, result_token) = rest.create_project(request).await?;
     let records = enough_records();
@@ -27,12 +27,18 @@ async fn long_run(rest: &Rest) -> anyhow::Result<(String, String, String)> {
         let body = Body::binary(encodings, records);
         rest.post(&format!("projects/{project}/binaryclks"), token, body).await?.expect(201)?;
     }
-    // high enough that no other encodings match, and not so high that pairs are looked up, which takes no time
-    let run = rest.create_run(&project, &result_token, 0.9).await?;
-    Ok((project, run, result_token))
+    Ok((project, result_token))
 }
 
-async fn check_result(rest: &Rest, project: &str, run: &str, token: &str) -> Story {
+/// Such a project, and a run of it.
+async fn long_run(rest: &Rest) -> anyhow::Result<(String, String, String)> {
+    let (project, token) = long_project(rest).await?;
+    // high enough that no other encodings match, and not so high that pairs are looked up, which takes no time
+    let run = rest.create_run(&project, &token, 0.9).await?;
+    Ok((project, run, token))
+}
+
+pub async fn check_result(rest: &Rest, project: &str, run: &str, token: &str) -> Story {
     let result = rest.result(project, run, token).await?;
     let groups = result["groups"].as_array().unwrap();
     assert_eq!(groups.len(), 100);
@@ -40,7 +46,7 @@ async fn check_result(rest: &Rest, project: &str, run: &str, token: &str) -> Sto
     Ok(())
 }
 
-async fn wait_scoring(here: &Installation, run: &str) -> Story {
+pub async fn wait_scoring(here: &Installation, run: &str) -> Story {
     let at_work = |run: &Value| run["status"]["stage"] == "Scoring";
     here.namespace
         .wait_for(&format!("lrun/{run}"), "scoring", Duration::from_secs(60), at_work)
@@ -110,34 +116,6 @@ async fn the_first_upload_comes_minutes_after_the_installation() -> Story {
         let (project, run, token) = long_run(&rest).await?;
         rest.wait_completed(&project, &run, &token).await?;
         check_result(&rest, &project, &run, &token).await
-    })
-    .await
-}
-
-#[tokio::test]
-async fn the_store_is_away_for_a_minute() -> Story {
-    Installation::tell("store-away", |here| async move {
-        let rest = here.rest().await?;
-        let (project, run, token) = long_run(&rest).await?;
-        wait_scoring(&here, &run).await?;
-        let scale = |replicas: &'static str| {
-            let here = &here;
-            async move { here.namespace.kubectl(&["scale", "statefulset/linkage-operator-store", replicas]).await }
-        };
-        scale("--replicas=0").await?;
-        here.namespace.kubectl(&["wait", "pod/linkage-operator-store-0", "--for=delete", "--timeout=90s"]).await?;
-        let upload = rest.create_project(json!({"schema": {}, "result_type": "groups"})).await?;
-        // the promise is about a minute of absence: what is waited for is the time itself
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        let unfinished = here.namespace.get(&format!("lrun/{run}")).await?.unwrap_or_default();
-        assert!(!tests::cluster::is_true(&unfinished, "Failed"), "{unfinished:#}");
-        scale("--replicas=1").await?;
-        here.namespace.kubectl(&["rollout", "status", "statefulset/linkage-operator-store", "--timeout=120s"]).await?;
-        rest.wait_completed(&project, &run, &token).await?;
-        check_result(&rest, &project, &run, &token).await?;
-        let body = Body::document(data::read("thousand/hospital-a.json")?);
-        rest.post(&format!("projects/{}/clks", upload.0), &upload.1[0], body).await?.expect(201)?;
-        Ok(())
     })
     .await
 }

@@ -175,7 +175,7 @@ async fn a_run_says_what_it_writes_and_where() -> Story {
             "similarity_scores CSV",
         ];
         assert_eq!(written[..5], expected);
-        assert_eq!(written[5..], ["similarity_scores Parquet"]);
+        assert_eq!(written[5..], ["similarity_scores Parquet", "similarity_scores Anonlink"]);
 
         let token = here.token("formats", "result").await?;
         let path = "projects/formats/runs/formats-at-80";

@@ -98,7 +98,7 @@ impl Service {
     }
 }
 
-fn free_address() -> anyhow::Result<String> {
+pub fn free_address() -> anyhow::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
@@ -108,7 +108,7 @@ fn retry_after(answer: &Response) -> anyhow::Result<Duration> {
 }
 
 /// What kubectl uses, but for the way: over a relay.
-async fn over_a_relay(kubeconfig: &Path) -> anyhow::Result<Relay> {
+pub async fn over_a_relay(kubeconfig: &Path) -> anyhow::Result<Relay> {
     let shown =
         cluster::run("kubectl", &["config", "view", "--minify", "--raw", "--flatten", "--output=json"], "")
             .await?;
@@ -145,8 +145,13 @@ async fn kubernetes_is_away_for_a_while() -> Story {
             retry_after(&answer)?;
             assert_eq!(answer.headers()["content-type"], "application/problem+json");
         }
-        service.wait("readyz", false).await?;
-        assert!(service.is("healthz").await?, "it would be restarted, which is of no use");
+        service.wait("dependencies", false).await?;
+        for check in ["readyz", "healthz"] {
+            assert!(
+                service.is(check).await?,
+                "{check}: it would be out of reach, or restarted, which is of no use"
+            );
+        }
 
         let back = async {
             tokio::time::sleep(ABSENCE).await;

@@ -31,6 +31,9 @@ async fn leftovers_of_uploads_are_removed() -> Story {
         objects.put(&left("0a"), vec![7; 128]).await?;
         objects.begin(&left("0b")).await?;
         objects.put(&format!("{folder}uploads/1/1/encodings.json"), vec![7; 128]).await?;
+        let resumable = format!("{folder}resumable/1/unfinished/{}/", "0c".repeat(24));
+        objects.put(&format!("{resumable}description.json"), b"{}".to_vec()).await?;
+        objects.put(&format!("{resumable}pieces/ffffffffffffffff-0"), vec![7; 128]).await?;
         let began = Instant::now();
         loop {
             let (found, unfinished) =

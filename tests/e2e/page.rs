@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tests::browser::{Browser, Look, key};
 use tests::client::Folder;
+use tests::relay::Relay;
 use tests::rest::{Body, Rest};
 use tests::{Installation, Story, data};
 
@@ -30,7 +31,8 @@ async fn people_follow_a_linkage_in_their_browser() -> Story {
         let project = create(&rest, "groups").await?;
         Browser::tell(&folder, async |browser| {
             browser.before_each_page(LISTEN).await?;
-            a_token_for_uploading_is_told_apart(browser, &rest, &project).await?;
+            a_token_that_cannot_be_one_is_told(browser, &rest, &project).await?;
+            a_party_uploads_in_its_browser(browser, &rest, &folder).await?;
             let run = the_run_is_seen_to_advance(browser, &rest, &project).await?;
             the_histogram_answers_to_the_keyboard(browser, &rest, &project, &run).await?;
             the_result_is_downloaded(browser, &rest, &project, &run).await?;
@@ -40,7 +42,8 @@ async fn people_follow_a_linkage_in_their_browser() -> Story {
             an_answer_that_breaks_off_is_no_answer(browser).await?;
             a_receipt_token_opens_what_is_its_partys(browser, &rest).await?;
             everything_that_a_histogram_can_have(browser, &rest, &project, &run).await?;
-            a_deleted_run_is_not_shown_any_more(browser, &rest, &project, &run).await
+            a_deleted_run_is_not_shown_any_more(browser, &rest, &project, &run).await?;
+            the_project_is_managed(browser, &rest, &project).await
         })
         .await
     })
@@ -56,8 +59,12 @@ async fn create(rest: &Rest, result_type: &str) -> anyhow::Result<Project> {
 
 /// Opens the page and types project and token in.
 async fn type_in(browser: &Browser, rest: &Rest, project: &Project, token: &str) -> Story {
+    type_in_at(browser, &format!("{}/", rest.address().await), project, token).await
+}
+
+async fn type_in_at(browser: &Browser, address: &str, project: &Project, token: &str) -> Story {
     browser.show(LIGHT).await?;
-    browser.go(&format!("{}/", rest.address().await)).await?;
+    browser.go(address).await?;
     assert_eq!(browser.value("document.activeElement.id").await?, "project-id", "one can type at once");
     browser.press(&project.id).await?;
     browser.press(key::TAB).await?;
@@ -66,18 +73,111 @@ async fn type_in(browser: &Browser, rest: &Rest, project: &Project, token: &str)
     browser.press(key::ENTER).await
 }
 
-async fn a_token_for_uploading_is_told_apart(browser: &Browser, rest: &Rest, project: &Project) -> Story {
+async fn a_token_that_cannot_be_one_is_told(browser: &Browser, rest: &Rest, project: &Project) -> Story {
     type_in(browser, rest, project, &project.result_token[1..]).await?;
     let said = browser.wait_text("problem", "48 characters").await?;
     assert!(said.contains("47 characters"), "{said}");
     nothing_is_amiss(browser, "page-wrong-token").await?;
 
-    type_in(browser, rest, project, &project.update_tokens[0]).await?;
-    let said = browser.wait_text("problem", "it can upload, not read").await?;
-    assert!(said.contains("token does not allow this"), "in the words of the service: {said}");
+    let wrong = "0".repeat(48);
+    type_in(browser, rest, project, &wrong).await?;
+    let said = browser.wait_text("problem", "token does not allow this").await?;
+    assert!(said.starts_with("The token"), "in the words of the service: {said}");
     assert_eq!(browser.text("project").await?, None);
     let complaints = browser.complaints().await?;
     assert!(complaints.iter().all(|text| text.contains("403")), "{complaints:?}");
+    Ok(())
+}
+
+/// From the invitation to the receipt, over a network that is cut on the way.
+async fn a_party_uploads_in_its_browser(browser: &Browser, rest: &Rest, folder: &Folder) -> Story {
+    let project = create(rest, "permutations").await?;
+    let address = rest.address().await;
+    let relay = Relay::to(address.trim_start_matches("http://").to_owned()).await?;
+    type_in_at(browser, &format!("http://{}/?party", relay.address), &project, &project.update_tokens[0])
+        .await?;
+    browser.wait_text("party-title", "two hospitals").await?;
+    for section in ["project", "run", "scores", "result", "manage"] {
+        assert_eq!(browser.text(section).await?, None, "#{section} is shown");
+    }
+    nothing_is_amiss(browser, "page-party").await?;
+
+    folder.write("cut.json", r#"{"clks": ["AAAAAAAAAAA=", "AAAA"#)?;
+    browser.choose_file("file", &folder.path("cut.json")).await?;
+    browser.wait_text("file-problem", "no well-formed JSON").await?;
+    std::fs::write(folder.path("packed.json"), [0x1f, 0x8b, 8, 0])?;
+    browser.choose_file("file", &folder.path("packed.json")).await?;
+    browser.wait_text("file-problem", "packed by gzip").await?;
+    // what only the service can know
+    folder.write("odd.json", &json!({"clks": ["AAAAAAAAAA=="]}).to_string())?;
+    browser.choose_file("file", &folder.path("odd.json")).await?;
+    browser.wait_text("file-found", "1 records").await?;
+    press_button(browser, "upload").await?;
+    browser.wait_text("upload-problem", "multiple of").await?;
+    nothing_is_amiss(browser, "page-party-refused").await?;
+
+    // large enough to be under way for a while: the network is cut as soon as the first bytes are on theirs
+    let large = json!({"clks": vec![base64_of_ones(); 60_000]}).to_string();
+    folder.write("large.json", &large)?;
+    browser.choose_file("file", &folder.path("large.json")).await?;
+    browser.wait_text("file-found", "60,000 records").await?;
+    relay.cut();
+    press_button(browser, "upload").await?;
+    browser.wait_text("upload-problem", "Nothing is lost").await?;
+    relay.mend();
+    browser.wait_text("upload-text", "Your data is there").await?;
+    let token = browser.value("document.getElementById('receipt-token').value").await?;
+    assert_eq!(token.as_str().map(str::len), Some(48), "{token}");
+    nothing_is_amiss(browser, "page-party-receipt").await?;
+    let described =
+        rest.get(&format!("projects/{}", project.id), token.as_str().unwrap()).await?.expect(200)?;
+    assert_eq!(described["parties_contributed"], 1);
+
+    browser.tab_to("party-forget").await?;
+    browser.press(key::ENTER).await?;
+    browser.wait_text("open", "Open a project").await?;
+    let kept = "JSON.stringify([document.documentElement.outerHTML, document.getElementById('receipt-token').value])";
+    let kept = browser.value(kept).await?.to_string();
+    assert!(!kept.contains(token.as_str().unwrap()) && !kept.contains(&project.update_tokens[0]));
+    // those that the cut network and the refusal left
+    browser.complaints().await?;
+    Ok(())
+}
+
+/// 128 bytes in base64.
+fn base64_of_ones() -> String {
+    format!("{}//8=", "/".repeat(168)) // 126 bytes by 168 characters, and two more
+}
+
+async fn press_button(browser: &Browser, id: &str) -> Story {
+    browser.tab_to(id).await?;
+    browser.press(key::ENTER).await
+}
+
+/// What the holder of the result token changes: a run is created and cancelled, the tokens are replaced, the project deleted.
+async fn the_project_is_managed(browser: &Browser, rest: &Rest, project: &Project) -> Story {
+    browser.tab_to("new-threshold").await?;
+    browser.press("0.9").await?;
+    press_button(browser, "create-run").await?;
+    browser.wait_text("run-facts", "threshold 0.9").await?;
+    browser.wait_text("run-headline", "Complete: the result is there").await?;
+    nothing_is_amiss(browser, "page-manage").await?;
+
+    press_button(browser, "rotate").await?;
+    browser.wait_text("question", "Replace all tokens?").await?;
+    press_button(browser, "question-yes").await?;
+    browser.wait_text("new-tokens", "shown this once").await?;
+    rest.get(&format!("projects/{}", project.id), &project.result_token).await?.expect(403)?;
+    // the page goes on with the new token
+    press_button(browser, "delete-run").await?;
+    browser.wait_text("question", "Delete the run?").await?;
+    press_button(browser, "question-yes").await?;
+    browser.wait_text("no-run", "There is no run yet").await?;
+    press_button(browser, "delete-project").await?;
+    browser.wait_text("question", "cannot be undone").await?;
+    press_button(browser, "question-yes").await?;
+    browser.wait_text("open", "Open a project").await?;
+    assert_eq!(browser.text("manage").await?, None);
     Ok(())
 }
 
@@ -227,7 +327,7 @@ async fn the_token_is_forgotten(browser: &Browser, project: &Project) -> Story {
     browser.tab_to("forget").await?;
     browser.press(key::ENTER).await?;
     browser.wait_text("open", "Open a project").await?;
-    for section in ["project", "run", "scores", "result"] {
+    for section in ["project", "run", "scores", "result", "manage"] {
         assert_eq!(browser.text(section).await?, None, "#{section} is shown");
     }
     let kept = "JSON.stringify([document.documentElement.outerHTML, document.getElementById('token').value, location.href, \
@@ -306,13 +406,13 @@ async fn an_answer_that_breaks_off_is_no_answer(browser: &Browser) -> Story {
     Ok(())
 }
 
-/// The party's own permutation and the size of its own data, nothing of the other's; and a run only if it is named.
+/// The party's own permutation and the size of its own data, nothing of the other's.
 async fn a_receipt_token_opens_what_is_its_partys(browser: &Browser, rest: &Rest) -> Story {
     let project = create(rest, "permutations").await?;
     let receipts = [upload(rest, &project, 0).await?, upload(rest, &project, 1).await?];
     let run = rest.create_run(&project.id, &project.result_token, 0.8).await?;
     type_in(browser, rest, &project, &receipts[1]).await?;
-    browser.wait_text("no-run", "Your token opens a run, but cannot list them").await?;
+    browser.wait_text("result-kind", "Your party's permutation").await?;
 
     let link = format!("{}/?receipt#project={}&run={run}", rest.address().await, project.id);
     browser.go(&link).await?;
@@ -320,7 +420,7 @@ async fn a_receipt_token_opens_what_is_its_partys(browser: &Browser, rest: &Rest
     browser.press(key::ENTER).await?;
     browser.wait_text("result-kind", "Your party's permutation").await?;
     let parties = browser.text("parties").await?.unwrap_or_default();
-    assert_eq!(parties.matches("✓ there since").count(), 2, "{parties}");
+    assert_eq!(parties.matches("✓ there since").count(), 1, "{parties}");
     assert_eq!(parties.matches("1,000").count(), 1, "{parties}");
     assert_eq!(browser.text("scores").await?, None);
     browser.screenshot("page-receipt-light", LIGHT).await?;

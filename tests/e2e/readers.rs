@@ -83,7 +83,7 @@ async fn users_of_the_cluster_read_what_rbac_lets_them_read() -> Story {
 
         let log = ["logs", "--selector", "app.kubernetes.io/component=api", "--tail=-1"];
         let log = here.namespace.kubectl(&log).await?;
-        let lines: Vec<&str> = log.lines().filter(|line| line.contains(" audit: ")).collect();
+        let lines: Vec<&str> = log.lines().filter(|line| line.starts_with("{\"audit\":")).collect();
         for (actor, action, times) in [
             ("anyone", "CreateProject", 1),
             ("holder of the update token of party-1", "Contribute", 1),

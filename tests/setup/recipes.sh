@@ -18,6 +18,7 @@ declare -A SOURCES=(
   [faiss]="tests/setup/faiss.txt"
   [anonlink-client]="tests/setup/anonlink-client.txt"
   [schemathesis]="tests/setup/schemathesis.txt"
+  [tus-clients]="tests/setup/tus/requirements.txt tests/setup/tus/package.json tests/setup/tus/package-lock.json"
   [weed]="tests/setup/seaweedfs.txt"
   [cargo-deny]=""
   [cargo-fuzz]=""
@@ -61,6 +62,13 @@ make_anonlink-client() {
 make_schemathesis() {
   python3 -m venv "$1"
   retry "$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r tests/setup/schemathesis.txt
+}
+
+make_tus-clients() {
+  python3 -m venv "$1/python"
+  retry "$1/python/bin/pip" install --quiet --disable-pip-version-check -r tests/setup/tus/requirements.txt
+  cp tests/setup/tus/package.json tests/setup/tus/package-lock.json "$1"
+  (cd "$1" && retry npm ci --silent --ignore-scripts --no-audit --no-fund)
 }
 
 make_weed() {

@@ -119,13 +119,19 @@ impl Browser {
 
     /// Presses Tab until this element has the focus.
     pub async fn tab_to(&self, id: &str) -> Story {
-        for _ in 0..40 {
+        for _ in 0..60 {
             self.press(key::TAB).await?;
             if self.value("document.activeElement.id").await? == id {
                 return Ok(());
             }
         }
         bail!("#{id} cannot be reached by the Tab key")
+    }
+
+    /// Chooses a file, as by the browser's own window.
+    pub async fn choose_file(&self, id: &str, path: &str) -> Story {
+        let input = self.driver.find(thirtyfour::By::Id(id)).await?;
+        Ok(input.send_keys(path).await?)
     }
 
     /// What an expression of JavaScript gives; a promise is waited for.

@@ -87,6 +87,17 @@ impl Installation {
         self.namespace.kubectl(&[&pods[..], &["--for=delete", "--timeout=60s"]].concat()).await.map(drop)
     }
 
+    /// Takes the bundled store away, or brings it back, and waits until that is so.
+    pub async fn scale_store(&self, replicas: u8) -> Story {
+        let store = format!("statefulset/{RELEASE}-store");
+        self.namespace.kubectl(&["scale", &store, &format!("--replicas={replicas}")]).await?;
+        if replicas > 0 {
+            return self.namespace.kubectl(&["rollout", "status", &store, "--timeout=120s"]).await.map(drop);
+        }
+        let pod = format!("pod/{RELEASE}-store-0");
+        self.namespace.kubectl(&["wait", &pod, "--for=delete", "--timeout=90s"]).await.map(drop)
+    }
+
     /// A token from a project's Secret, such as `result` or `update-hospital-a`.
     pub async fn token(&self, project: &str, name: &str) -> anyhow::Result<String> {
         let secret = format!("secret/{project}-tokens");

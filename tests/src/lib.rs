@@ -9,7 +9,9 @@ pub mod cluster;
 pub mod data;
 pub mod forward;
 pub mod installation;
+pub mod local_cluster;
 pub mod objects;
+pub mod picky_store;
 pub mod relay;
 pub mod rest;
 

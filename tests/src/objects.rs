@@ -5,6 +5,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use serde_json::Value;
 
 use crate::cluster::{Namespace, run};
@@ -22,8 +23,17 @@ impl Objects {
     /// Opens a way to the store, with the keys of a user's Secret of the chart.
     pub async fn connect(namespace: &Namespace, service: &str, user: &str) -> anyhow::Result<Self> {
         let secret = namespace.get(&format!("secret/{service}-{user}")).await?.context("no such Secret")?;
-        let access_key = decoded(&secret, "AWS_ACCESS_KEY_ID").await?;
-        let secret_key = decoded(&secret, "AWS_SECRET_ACCESS_KEY").await?;
+        let keys =
+            [decoded(&secret, "AWS_ACCESS_KEY_ID").await?, decoded(&secret, "AWS_SECRET_ACCESS_KEY").await?];
+        Self::connect_with(namespace, service, keys).await
+    }
+
+    /// The same with an access key and a secret key.
+    pub async fn connect_with(
+        namespace: &Namespace,
+        service: &str,
+        [access_key, secret_key]: [String; 2],
+    ) -> anyhow::Result<Self> {
         Self::open(namespace, service, Credentials::new(access_key, secret_key, None, None, "tests")).await
     }
 
@@ -85,6 +95,19 @@ impl Objects {
     /// An object as JSON.
     pub async fn get_json(&self, key: &str) -> anyhow::Result<Value> {
         Ok(serde_json::from_slice(&self.get(key).await?)?)
+    }
+
+    /// Makes the bucket keep versions of its objects from now on.
+    pub async fn keep_versions(&self) -> anyhow::Result<()> {
+        let kept = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        self.client.put_bucket_versioning().bucket(BUCKET).versioning_configuration(kept).send().await?;
+        Ok(())
+    }
+
+    /// How many versions and markers there are below a prefix.
+    pub async fn versions(&self, prefix: &str) -> anyhow::Result<usize> {
+        let listed = self.client.list_object_versions().bucket(BUCKET).prefix(prefix).send().await?;
+        Ok(listed.versions().len() + listed.delete_markers().len())
     }
 
     /// The keys below a prefix.

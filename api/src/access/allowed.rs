@@ -39,8 +39,9 @@ pub struct Allowed<W, T> {
 pub trait Target: Sized + Send {
     /// The names in the path.
     type Path: DeserializeOwned + Send + Sync;
-    /// Whether it is looked for before the token is judged, so that its problems are told to everyone.
-    const BEFORE_TOKEN: bool = false;
+    /// Whether its problems are told to the holders of any of the project's tokens, also to those who may not do what the
+    /// endpoint does.
+    const BEFORE_RIGHT: bool = false;
 
     /// The project's name.
     fn project(path: &Self::Path) -> &str;
@@ -104,14 +105,14 @@ impl<W: Who, T: Target> FromRequestParts<Arc<App>> for Allowed<W, T> {
             app.cluster.project(name).await?
         };
         let project = found.ok_or(Error::Forbidden)?;
-        let (who, on);
-        if T::BEFORE_TOKEN {
-            on = T::find(app, &project, &path).await?;
-            who = W::judge(app, &project, token, T::reading(&path)).await?;
-        } else {
-            who = W::judge(app, &project, token, T::reading(&path)).await?;
-            on = T::find(app, &project, &path).await?;
-        }
+        let who = match W::judge(app, &project, token.clone(), T::reading(&path)).await {
+            Err(refused) if T::BEFORE_RIGHT && app.judge.opens(&project, &token) => {
+                T::find(app, &project, &path).await?;
+                return Err(refused);
+            }
+            judged => judged?,
+        };
+        let on = T::find(app, &project, &path).await?;
         Ok(Self { who, project, on })
     }
 }

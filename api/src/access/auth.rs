@@ -3,10 +3,12 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use crds::tokens::{MasterKey, Role, TokenScope};
+use crds::tokens::{self, MasterKey, Role, TokenScope};
 use crds::{LinkageProject, ResultType};
+use k8s_openapi::jiff::Timestamp;
 
 use super::audit::Actor;
+use super::caller;
 use super::identity::Identity;
 use crate::error::Error;
 
@@ -48,14 +50,52 @@ impl Judge {
         Self { key }
     }
 
+    /// The installation's master key.
+    pub fn key(&self) -> &MasterKey {
+        &self.key
+    }
+
     /// The token for a role in a project.
     pub fn token(&self, project: &LinkageProject, role: Role<'_>) -> String {
-        self.key.token(scope(project), role)
+        self.key.token(TokenScope::of(project, role), role)
+    }
+
+    /// Whether this is the result token.
+    pub fn is_owner(&self, project: &LinkageProject, token: &Token) -> bool {
+        self.is(project, token, Role::Result)
+    }
+
+    /// Whether this was the result token until all tokens were replaced last.
+    pub fn was_owner(&self, project: &LinkageProject, token: &Token) -> bool {
+        let scope = TokenScope::of(project, Role::Result);
+        let former = TokenScope { generation: scope.generation - 1, ..scope };
+        project.metadata.uid.is_some()
+            && former.generation >= 1
+            && self.key.verify(former, Role::Result, &token.0)
+            && !is_expired(project, Role::Result)
+    }
+
+    /// By what a rotation of a project's tokens is known again.
+    pub fn rotation(&self, project: &LinkageProject, asked_with: &str) -> String {
+        self.key.rotation(project.metadata.uid.as_deref().unwrap_or_default(), asked_with)
     }
 
     /// The party whose update token this is, by its position.
     pub fn uploading_party(&self, project: &LinkageProject, token: &Token) -> Option<usize> {
         self.party(project, token, Role::Update)
+    }
+
+    /// The party whose update or receipt token this is, by its name.
+    pub fn party_of(&self, project: &LinkageProject, token: &Token) -> Option<String> {
+        let (update, receipt) =
+            (self.party(project, token, Role::Update), self.party(project, token, Role::Receipt));
+        let party = project.spec.parties.get(update.or(receipt)?)?;
+        Some(party.name.clone())
+    }
+
+    /// The secret by which a project's webhooks are signed.
+    pub fn webhook_secret(&self, project: &LinkageProject) -> String {
+        self.key.webhook_secret(TokenScope::of(project, Role::Result))
     }
 
     /// What the token may read of a project: all with the result token; with a receipt token, which is there for
@@ -71,9 +111,22 @@ impl Judge {
         Some(ReadRight::Receipt(party.name.clone()))
     }
 
+    /// Whether this is any of the project's tokens.
+    pub fn opens(&self, project: &LinkageProject, token: &Token) -> bool {
+        self.is(project, token, Role::Result)
+            || self.party(project, token, Role::Update).is_some()
+            || self.party(project, token, Role::Receipt).is_some()
+    }
+
     fn is(&self, project: &LinkageProject, token: &Token, role: Role<'_>) -> bool {
         // a project that was read from Kubernetes has a uid; without one its tokens could be another's
-        project.metadata.uid.is_some() && self.key.verify(scope(project), role, &token.0)
+        let is = project.metadata.uid.is_some()
+            && self.key.verify(TokenScope::of(project, role), role, &token.0)
+            && !is_expired(project, role);
+        if is {
+            caller::verified();
+        }
+        is
     }
 
     /// Tries every party, also after the right one was found: the time does not tell which it is.
@@ -93,9 +146,9 @@ impl Judge {
     }
 }
 
-fn scope(project: &LinkageProject) -> TokenScope<'_> {
-    let project_uid = project.metadata.uid.as_deref().unwrap_or_default();
-    TokenScope { project_uid, generation: project.spec.token_generation }
+/// By this service's clock.
+fn is_expired(project: &LinkageProject, role: Role<'_>) -> bool {
+    tokens::expiry(&project.spec, role).is_some_and(|expiry| expiry <= Timestamp::now())
 }
 
 impl std::fmt::Debug for Token {
@@ -130,6 +183,7 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
     fn judge() -> Judge {
@@ -177,6 +231,33 @@ mod tests {
         new.spec.token_generation = 2;
         assert_eq!(judge().read_right(&new, &token(&old, Role::Result)), None);
         assert_eq!(judge().uploading_party(&new, &token(&old, Role::Update("a"))), None);
+    }
+
+    #[test]
+    fn a_token_is_good_until_it_expires_and_again_when_its_time_is_prolonged() {
+        let mut project = project("Permutations");
+        let update = token(&project, Role::Update("a"));
+        let (receipt, result) = (token(&project, Role::Receipt("a")), token(&project, Role::Result));
+        let now = Timestamp::now().as_second();
+        let time = |seconds: i64| Some(Time(Timestamp::from_second(now + seconds).unwrap()));
+        let good = |project: &LinkageProject| {
+            [
+                judge().uploading_party(project, &update).is_some(),
+                judge().read_right(project, &receipt).is_some(),
+                judge().read_right(project, &result).is_some(),
+            ]
+        };
+        project.spec.tokens_expire_at = time(3600);
+        assert_eq!(good(&project), [true; 3]);
+        project.spec.tokens_expire_at = time(-1);
+        assert_eq!(good(&project), [false; 3]);
+        project.spec.parties[0].tokens_expire_at = time(3600);
+        assert_eq!(good(&project), [true, true, false]);
+        project.spec.tokens_expire_at = None;
+        project.spec.parties[0].tokens_expire_at = time(-1);
+        assert_eq!(good(&project), [false, false, true]);
+        project.spec.parties[0].tokens_expire_at = None;
+        assert_eq!(good(&project), [true; 3]);
     }
 
     #[test]

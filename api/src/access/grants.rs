@@ -5,10 +5,13 @@
 //! whatever goes wrong here.
 
 use clap::Args;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use scorer::store::{self, Permission, S3Place, Store, StoreArgs, TokenService, TokenServiceArgs};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::content::text;
 use crate::error::Error;
 
 /// How clients get to the store by themselves.
@@ -146,6 +149,8 @@ impl From<store::TemporaryCredentials> for TemporaryCredentials {
     fn from(credentials: store::TemporaryCredentials) -> Self {
         let store::TemporaryCredentials { access_key_id, secret_access_key, session_token, expiration } =
             credentials;
+        let until: Option<Timestamp> = expiration.parse().ok();
+        let expiration = until.map_or(expiration, |until| text::time(&Time(until)));
         Self { access_key_id, secret_access_key, session_token, expiration }
     }
 }

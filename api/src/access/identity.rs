@@ -34,6 +34,10 @@ pub enum Reading<'a> {
     Project(&'a str),
     /// The runs of a project, or one of them by its name.
     Runs(Option<&'a str>),
+    /// The ids of all projects.
+    Projects,
+    /// To create a project, which is more than reading.
+    CreateProject,
     /// The result of a run: `linkageruns/result`, a subresource that only access is decided by.
     RunResult(&'a str),
 }
@@ -55,10 +59,28 @@ impl Identities {
     /// # Errors
     /// [`Error::Forbidden`] when Kubernetes does not know it; [`Error::Unavailable`] when it does not answer.
     pub async fn of(&self, token: &str) -> Result<Identity, Error> {
-        let spec = TokenReviewSpec { token: Some(token.into()), ..TokenReviewSpec::default() };
+        self.review(token, None).await
+    }
+
+    /// Who holds a token that was made for this audience.
+    ///
+    /// # Errors
+    /// As [`Identities::of`]; [`Error::Forbidden`] also when it is for others.
+    pub async fn of_audience(&self, token: &str, audience: &str) -> Result<Identity, Error> {
+        self.review(token, Some(audience)).await
+    }
+
+    async fn review(&self, token: &str, audience: Option<&str>) -> Result<Identity, Error> {
+        let audiences = audience.map(|audience| vec![audience.to_owned()]);
+        let spec = TokenReviewSpec { token: Some(token.into()), audiences };
         let review = TokenReview { spec, ..TokenReview::default() };
         let status = answer(self.tokens.create(&PostParams::default(), &review)).await?.status;
         let status = status.filter(|status| status.authenticated == Some(true)).ok_or(Error::Forbidden)?;
+        // an authenticator that knows no audiences names none, and its word is for the API server alone
+        let named = |audience: &str| status.audiences.iter().flatten().any(|named| named == audience);
+        if audience.is_some_and(|audience| !named(audience)) {
+            return Err(Error::Forbidden);
+        }
         status.user.map(Identity).ok_or(Error::Forbidden)
     }
 
@@ -79,6 +101,8 @@ impl Identities {
     fn question(&self, Identity(user): &Identity, reading: Reading<'_>) -> SubjectAccessReviewSpec {
         let (verb, resource, subresource, name) = match reading {
             Reading::Project(name) => ("get", "linkageprojects", None, Some(name)),
+            Reading::Projects => ("list", "linkageprojects", None, None),
+            Reading::CreateProject => ("create", "linkageprojects", None, None),
             Reading::Runs(None) => ("list", "linkageruns", None, None),
             Reading::Runs(Some(name)) => ("get", "linkageruns", None, Some(name)),
             Reading::RunResult(name) => ("get", "linkageruns", Some("result"), Some(name)),

@@ -2,7 +2,10 @@
 
 pub mod allowed;
 pub mod audit;
+pub mod audit_log;
 pub mod auth;
+pub mod caller;
+pub mod creation;
 pub mod grants;
 pub mod identity;
 pub mod who;

@@ -6,7 +6,7 @@ use crds::ResultFormat;
 use headers_accept::Accept;
 use mediatype::{MediaType, MediaTypeBuf, ReadParams, WriteParams, names};
 
-use crate::limits::body::JSON;
+use crate::limits::body::{BINARY, JSON};
 
 /// The media type of a format, by which it is asked for.
 pub fn media_type(format: ResultFormat) -> &'static str {
@@ -15,6 +15,7 @@ pub fn media_type(format: ResultFormat) -> &'static str {
         ResultFormat::Csv => "text/csv",
         ResultFormat::Ndjson => "application/x-ndjson",
         ResultFormat::Parquet => "application/vnd.apache.parquet",
+        ResultFormat::Anonlink => BINARY,
     }
 }
 
@@ -28,12 +29,18 @@ pub fn content_type(format: ResultFormat) -> &'static str {
 
 /// The format that a client is sent of those that there are; None if it takes none of them.
 ///
-/// Who does not say what it takes, or says it in a way that cannot be understood, gets JSON, as ever. Parameters of media
-/// types, but for their quality, do not count.
-pub fn negotiated(headers: &HeaderMap, available: &[ResultFormat]) -> Option<ResultFormat> {
-    let Some(accept) = accept(headers) else { return Some(ResultFormat::Json) };
-    // in this order, so that whoever takes anything gets JSON
-    let formats = ResultFormat::ALL.into_iter().filter(|format| available.contains(format));
+/// Who takes anything, does not say what it takes, or says it in a way that cannot be understood, gets the preferred one if
+/// there is one, else JSON, as ever. Parameters of media types, but for their quality, do not count.
+pub fn negotiated(
+    headers: &HeaderMap,
+    available: &[ResultFormat],
+    preferred: Option<ResultFormat>,
+) -> Option<ResultFormat> {
+    let first = preferred.filter(|format| available.contains(format)).unwrap_or_default();
+    let Some(accept) = accept(headers) else { return Some(first) };
+    // whoever takes anything gets the first
+    let all = [first].into_iter().chain(ResultFormat::ALL).chain([ResultFormat::Anonlink]);
+    let formats = all.filter(|format| available.contains(format));
     let types = formats.filter_map(|format| Some((format, MediaType::parse(media_type(format)).ok()?)));
     let types: Vec<(ResultFormat, MediaType<'static>)> = types.collect();
     let chosen = accept.negotiate(types.iter().map(|(_, media_type)| media_type))?;
@@ -58,16 +65,16 @@ fn accept(headers: &HeaderMap) -> Option<Accept> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ResultFormat::{Csv, Json, Ndjson, Parquet};
+    use ResultFormat::{Anonlink, Csv, Json, Ndjson, Parquet};
     use proptest::prelude::*;
 
     fn of(accept: &str, available: &[ResultFormat]) -> Option<ResultFormat> {
-        negotiated(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]), available)
+        negotiated(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]), available, None)
     }
 
     #[test]
     fn who_does_not_choose_gets_json() {
-        assert_eq!(negotiated(&HeaderMap::new(), &ResultFormat::ALL), Some(Json));
+        assert_eq!(negotiated(&HeaderMap::new(), &ResultFormat::ALL, None), Some(Json));
         for accept in [
             "*/*",
             "application/json",
@@ -109,6 +116,28 @@ mod tests {
     }
 
     #[test]
+    fn a_preferred_format_is_for_who_takes_anything() {
+        let available = [&ResultFormat::ALL[..], &[Anonlink]].concat();
+        for (accept, expected) in [
+            (None, Anonlink),
+            (Some("*/*"), Anonlink),
+            (Some("nonsense"), Anonlink),
+            (Some("application/octet-stream"), Anonlink),
+            (Some("application/json"), Json),
+            (Some("text/csv, */*;q=0.1"), Csv),
+        ] {
+            let headers = accept.map(|accept| (ACCEPT, accept.parse().unwrap())).into_iter().collect();
+            assert_eq!(negotiated(&headers, &available, Some(Anonlink)), Some(expected), "{accept:?}");
+            // a run of an earlier version has none
+            let without = negotiated(&headers, &ResultFormat::ALL, Some(Anonlink));
+            let expected = (expected != Anonlink).then_some(expected).or(Some(Json));
+            assert!(without == expected || accept == Some("application/octet-stream"), "{accept:?}");
+        }
+        assert_eq!(of("application/octet-stream", &available), Some(Anonlink));
+        assert_eq!(of("*/*", &available), Some(Json));
+    }
+
+    #[test]
     fn what_was_not_written_is_not_sent() {
         for (accept, expected) in [
             ("text/csv", None),
@@ -126,7 +155,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(ACCEPT, "text/html".parse().unwrap());
         headers.append(ACCEPT, "text/csv;q=0.5".parse().unwrap());
-        assert_eq!(negotiated(&headers, &ResultFormat::ALL), Some(Csv));
+        assert_eq!(negotiated(&headers, &ResultFormat::ALL, None), Some(Csv));
     }
 
     #[test]
@@ -140,7 +169,7 @@ mod tests {
         #[test]
         fn whatever_is_accepted_one_of_those_there_is_sent(accept in "[a-z*/;,=q.0-9 \"\\\\-]{0,60}|\\PC{0,30}") {
             if let Ok(value) = accept.parse() {
-                let sent = negotiated(&HeaderMap::from_iter([(ACCEPT, value)]), &[Json, Csv]);
+                let sent = negotiated(&HeaderMap::from_iter([(ACCEPT, value)]), &[Json, Csv], None);
                 prop_assert!(matches!(sent, None | Some(Json | Csv)));
             }
         }

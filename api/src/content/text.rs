@@ -11,9 +11,9 @@ const MAX_NAME: usize = 1024;
 /// Characters that notes may have, as the resources allow it.
 const MAX_NOTES: usize = 10_240;
 
-/// A time in ISO 8601, UTC.
+/// A time in ISO 8601, UTC, with microseconds and `+00:00`: Python before 3.11 reads no other form.
 pub fn time(time: &Time) -> String {
-    time.0.to_string()
+    time.0.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
 }
 
 /// An id for a project, run or upload that nobody can guess: 48 hex digits.
@@ -89,6 +89,8 @@ mod tests {
     #[test]
     fn times_are_iso_8601_in_utc() {
         let epoch = Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
-        assert_eq!(time(&epoch), "1970-01-01T00:00:00Z");
+        assert_eq!(time(&epoch), "1970-01-01T00:00:00.000000+00:00");
+        let precise = Time("2030-01-02T03:04:05.678901234Z".parse().unwrap());
+        assert_eq!(time(&precise), "2030-01-02T03:04:05.678901+00:00");
     }
 }

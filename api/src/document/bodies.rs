@@ -31,7 +31,6 @@ pub enum Upload {
 
 /// Encodings, for a project without blocking.
 #[derive(Debug, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Clks {
     /// By the index of the record.
     #[schema(min_items = 1)]
@@ -40,7 +39,6 @@ pub struct Clks {
 
 /// Encodings with their blocks, for a project that uses blocking.
 #[derive(Debug, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ClksAndBlocks {
     /// By the index of the record.
     #[schema(min_items = 1)]
@@ -49,7 +47,6 @@ pub struct ClksAndBlocks {
 
 /// Encodings; and, for a project that uses blocking, the blocks of each.
 #[derive(Debug, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Encodings {
     /// The encodings.
     pub encodings: EncodingsInLine,

@@ -8,6 +8,7 @@ pub mod page;
 pub mod parameters;
 pub mod problems;
 pub mod results;
+pub mod resumable;
 pub mod values;
 
 use utoipa::openapi::extensions::Extensions;
@@ -18,7 +19,7 @@ use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Required, Response, Type};
 use utoipa::{Modify, OpenApi};
 
 use problems::{
-    BadRequest, Fault, Forbidden, NotAcceptable, RangeNotSatisfiable, RunFailed, StoreFull, TooLarge,
+    BadRequest, Fault, Forbidden, InUse, NotAcceptable, RangeNotSatisfiable, RunFailed, StoreFull, TooLarge,
     TooSlow, Unavailable, Unsupported,
 };
 
@@ -50,6 +51,7 @@ const REQUEST_ID: &str = "X-Request-Id";
     components(responses(
         BadRequest,
         Forbidden,
+        InUse,
         NotAcceptable,
         RangeNotSatisfiable,
         RunFailed,
@@ -73,7 +75,8 @@ impl Modify for Tokens {
             ("result_token", "The result token of the project."),
             (
                 "update_token",
-                "The update token of a party of the project. It is good for one upload that is accepted.",
+                "The update token of a party of the project. It is good for one contribution, which is the same one when the same content is \
+                 uploaded again.",
             ),
             (
                 "receipt_token",
@@ -103,7 +106,7 @@ pub fn complete(document: &mut utoipa::openapi::OpenApi) {
 }
 
 fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut path.get, &mut path.post, &mut path.delete].into_iter().flatten()
+    [&mut path.get, &mut path.head, &mut path.post, &mut path.patch, &mut path.delete].into_iter().flatten()
 }
 
 /// Adds the id that every answer has, and says which other header is always there.

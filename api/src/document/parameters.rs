@@ -54,7 +54,28 @@ pub struct Partly {
 #[into_params(parameter_in = Header)]
 pub struct ByAddress {
     /// With this header, whatever its value, similarity scores are answered with their address in the store, and
-    /// credentials for reading them there.
+    /// credentials for reading them there. The object is what `anonlink.serialization.load_candidate_pairs` reads, unless
+    /// `Accept` asks for another format.
     #[param(rename = "RETURN-OBJECT-STORE-ADDRESS", required = false)]
     pub return_address: String,
+}
+
+/// Of a request that may be sent again when its answer was lost.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct Repeatable {
+    /// By what the request is known again: 16 to 128 characters that nobody can guess, such as a random UUID; the same for each
+    /// attempt.
+    #[param(rename = "Idempotency-Key", required = false, min_length = 16, max_length = 128)]
+    pub idempotency_key: String,
+}
+
+/// Of an upload by a party that has contributed before.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct Replacing {
+    /// With `true`, this data takes the place of what the party has contributed, until a run begins. Without it, other data
+    /// than that is 403.
+    #[param(rename = "Replace-Contribution", required = false, example = "false")]
+    pub replace_contribution: String,
 }

@@ -27,6 +27,14 @@ pub enum TokenProblems {
     Forbidden(#[ref_response] Forbidden),
 }
 
+/// Of those that answer with a list.
+#[derive(IntoResponses)]
+pub enum PageProblems {
+    /// The part of it that is asked for cannot be.
+    #[response(status = 400)]
+    BadRequest(#[ref_response] BadRequest),
+}
+
 /// Of those that take a body.
 #[derive(IntoResponses)]
 pub enum BodyProblems {
@@ -50,6 +58,14 @@ pub enum UploadProblems {
     /// There is no space for it.
     #[response(status = 507)]
     StoreFull(#[ref_response] StoreFull),
+}
+
+/// Of those that change what a party has contributed.
+#[derive(IntoResponses)]
+pub enum ChangeProblems {
+    /// It cannot be changed any more.
+    #[response(status = 409)]
+    InUse(#[ref_response] InUse),
 }
 
 /// Of those that send a result. What 404 means is told by each.
@@ -98,6 +114,12 @@ pub struct BadRequest(pub Problem);
 #[derive(ToResponse)]
 #[response(content_type = "application/problem+json")]
 pub struct Forbidden(pub Problem);
+
+/// A run has begun with the party's data, so that it stays as it is; or the data was read from source objects, which the project
+/// names.
+#[derive(ToResponse)]
+#[response(content_type = "application/problem+json")]
+pub struct InUse(pub Problem);
 
 /// The body has not come to its end: no more of it came for too long.
 #[derive(ToResponse)]

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::contribution::{self, Outcome, PartyData, Refusal};
-use crds::{LinkageProject, LinkageProjectSpec, LinkageProjectStatus, PartyState, PartyStatus};
+use crds::contribution::{self, Announcement, Outcome, PartyData, Refusal, Withdrawal};
+use crds::{
+    AnnouncedObjects, LinkageProject, LinkageProjectSpec, LinkageProjectStatus, PartyState, PartyStatus,
+};
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -34,6 +36,17 @@ pub struct Place {
     token: Token,
 }
 
+/// What data was uploaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To become the contribution of a party that has none.
+    Contribute,
+    /// To be recognised: the party has a contribution, and the data was not kept.
+    Compare,
+    /// To become the contribution in place of the one that the party has.
+    Replace,
+}
+
 /// What came of a claim.
 #[derive(Debug)]
 pub struct Claim {
@@ -41,6 +54,14 @@ pub struct Claim {
     pub verdict: Result<Option<Refusal>, Error>,
     /// Whether the stored objects are, or could be, the party's contribution now.
     pub keeps_objects: bool,
+    /// The key of the encodings that were the party's contribution before.
+    pub replaced: Option<String>,
+}
+
+impl Claim {
+    fn failed(error: Error, keeps_objects: bool) -> Self {
+        Self { verdict: Err(error), keeps_objects, replaced: None }
+    }
 }
 
 impl Place {
@@ -60,27 +81,108 @@ impl Place {
     }
 }
 
-/// Claims stored data as the party's contribution.
-pub async fn claim(app: &App, place: &Place, data: &PartyData) -> Claim {
+/// Claims data as the party's contribution.
+pub async fn claim(app: &App, place: &Place, data: &PartyData, purpose: Purpose) -> Claim {
+    let mut replaced = None;
     let change = |spec: &LinkageProjectSpec, status: &mut LinkageProjectStatus| {
         // judged here first, so that a place that is taken costs no write
-        if let Some(taken) =
-            entry(status, &place.party).filter(|entry| entry.state == PartyState::Contributed)
-        {
+        let contributed = |entry: &&PartyStatus| entry.state == PartyState::Contributed;
+        if let Some(taken) = entry(status, &place.party).filter(contributed) {
             // a write whose answer was lost may have succeeded
-            let ours = taken.encodings.as_ref() == Some(&data.encodings);
-            return (if ours { Outcome::Accepted } else { Outcome::AlreadyContributed }, None);
+            return if taken.encodings.as_ref() == Some(&data.encodings) {
+                Ok((Outcome::Accepted, None))
+            } else if contribution::holds(status, &place.party, data) {
+                Ok((Outcome::Repeated, None))
+            } else if purpose == Purpose::Replace {
+                replaced = replace(spec, status, &place.party, data)?;
+                Ok((Outcome::Accepted, None))
+            } else {
+                Ok((Outcome::AlreadyContributed, None))
+            };
+        }
+        if purpose == Purpose::Compare {
+            return Err(Error::Unavailable(
+                "the contribution was withdrawn while the same was uploaded".into(),
+            ));
         }
         let outcome = contribution::claim(spec, status, &place.party, data, Timestamp::now());
-        (outcome, refusal(status, &place.party))
+        Ok((outcome, refusal(status, &place.party)))
     };
     match amend(app, place, change).await {
-        Ok((Outcome::Accepted, _)) => Claim { verdict: Ok(None), keeps_objects: true },
-        Ok((Outcome::Rejected, why)) => Claim { verdict: Ok(why), keeps_objects: false },
-        Ok((Outcome::AlreadyContributed, _)) => {
-            Claim { verdict: Err(Error::AlreadyContributed), keeps_objects: false }
+        Ok(Ok((Outcome::Accepted, _))) => Claim { verdict: Ok(None), keeps_objects: true, replaced },
+        Ok(Ok((Outcome::Repeated, _))) => Claim { verdict: Ok(None), keeps_objects: false, replaced: None },
+        Ok(Ok((Outcome::Rejected, why))) => Claim { verdict: Ok(why), keeps_objects: false, replaced: None },
+        Ok(Ok((Outcome::AlreadyContributed, _))) => Claim::failed(Error::AlreadyContributed, false),
+        Ok(Err(error)) => Claim::failed(error, false),
+        Err(Failed { error, in_doubt }) => Claim::failed(error, in_doubt),
+    }
+}
+
+/// Puts data in the place of what the party has contributed; gives the key of what that was. Data that cannot be linked leaves
+/// it as it is.
+fn replace(
+    spec: &LinkageProjectSpec,
+    status: &mut LinkageProjectStatus,
+    party: &str,
+    data: &PartyData,
+) -> Result<Option<String>, Error> {
+    let mut other = status.clone();
+    let replaced = withdrawn(contribution::withdraw(spec, &mut other, party))?;
+    match contribution::claim(spec, &mut other, party, data, Timestamp::now()) {
+        Outcome::Accepted => {
+            *status = other;
+            Ok(replaced)
         }
-        Err(Failed { error, in_doubt }) => Claim { verdict: Err(error), keeps_objects: in_doubt },
+        _ => {
+            let why = refusal(&other, party).map(|refusal| refusal.message).unwrap_or_default();
+            Err(Error::Invalid(format!("{why}. What was contributed before stays")))
+        }
+    }
+}
+
+fn withdrawn(withdrawal: Withdrawal) -> Result<Option<String>, Error> {
+    match withdrawal {
+        Withdrawal::Withdrawn(encodings) => Ok(encodings),
+        Withdrawal::RunHasBegun => Err(Error::RunHasBegun),
+        Withdrawal::FromSource => Err(Error::FromSource),
+    }
+}
+
+/// Takes the party's contribution back; gives the key of its encodings, which nothing names any more.
+///
+/// # Errors
+/// Fails when a run has begun with it, when it cannot be recorded, or the place is no longer there.
+pub async fn withdraw(app: &App, place: &Place) -> Result<Option<String>, Error> {
+    let mut found = None;
+    let change = |spec: &LinkageProjectSpec, status: &mut LinkageProjectStatus| {
+        let encodings = withdrawn(contribution::withdraw(spec, status, &place.party))?;
+        // a write whose answer was lost may have succeeded: then there is none any more
+        if encodings.is_some() {
+            found = encodings;
+        }
+        Ok(())
+    };
+    match amend(app, place, change).await {
+        Ok(Ok(())) => Ok(found),
+        Ok(Err(error)) => Err(error),
+        Err(failed) => Err(failed.error),
+    }
+}
+
+/// Notes objects that the party has put into the store by itself: from then on the operator sees that they are read,
+/// whatever becomes of this replica.
+///
+/// # Errors
+/// Fails when it cannot be noted, the place is taken or no longer there, or other objects of the party are being read.
+pub async fn announce(app: &App, place: &Place, objects: &AnnouncedObjects) -> Result<(), Error> {
+    let change = |spec: &LinkageProjectSpec, status: &mut LinkageProjectStatus| {
+        contribution::announce(spec, status, &place.party, objects.clone())
+    };
+    match amend(app, place, change).await {
+        Ok(Announcement::Noted) => Ok(()),
+        Ok(Announcement::AlreadyContributed) => Err(Error::AlreadyContributed),
+        Ok(Announcement::UnderWay) => Err(Error::UploadUnderWay),
+        Err(failed) => Err(failed.error),
     }
 }
 
@@ -179,7 +281,7 @@ async fn read(app: &App, place: &Place) -> Result<Arc<LinkageProject>, Error> {
 /// What to tell of an upload that failed. When its project was deleted meanwhile, its objects were purged while they were
 /// written, and the store's errors come of that.
 pub async fn explain(app: &App, place: &Place, error: Error) -> Error {
-    let of_the_store = matches!(error, Error::Internal(_) | Error::Unavailable(_));
+    let of_the_store = matches!(error, Error::Internal(_) | Error::StoreAway(_) | Error::Unavailable(_));
     if of_the_store && matches!(is_gone(app, place).await, Ok(true)) {
         tracing::info!(%error, "the project was deleted during an upload");
         return Error::Forbidden;
@@ -188,7 +290,7 @@ pub async fn explain(app: &App, place: &Place, error: Error) -> Error {
 }
 
 /// Whether the project is deleted, or being deleted.
-async fn is_gone(app: &App, place: &Place) -> Result<bool, Error> {
+pub async fn is_gone(app: &App, place: &Place) -> Result<bool, Error> {
     let found = app.cluster.latest_project(&place.project).await?;
     Ok(found.is_none_or(|project| project.metadata.uid.as_ref() != Some(&place.uid)))
 }

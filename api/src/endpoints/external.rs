@@ -5,8 +5,9 @@ use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use crds::{AnnouncedObjects, Blocking, LinkageProject};
 use futures::StreamExt;
-use scorer::ingest::UploadedObjects;
+use scorer::ingest::IngestError;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,12 +19,13 @@ use crate::access::grants::{Grants, ObjectPlace, Right, TemporaryCredentials};
 use crate::access::who::Uploader;
 use crate::content::unpack::Unpacked;
 use crate::error::Error;
+use crate::limits::body;
 
 /// Largest announcement, in bytes: what is larger is data.
 const MAX_ANNOUNCEMENT: usize = 64 << 10;
 
 const EXPECTED: &str = "objects in the store are announced as {\"encodings\": {\"file\": {\"bucket\": …, \"path\": …}}}, \
-                        with blocking also \"blocks\" in the same way, and nothing else";
+                        with blocking also \"blocks\" in the same way, and no data beside them";
 
 /// Credentials for putting objects into the store, and where to put them.
 #[derive(Serialize, ToSchema)]
@@ -35,18 +37,35 @@ pub struct ExternalUpload {
 
 /// What the beginning of a JSON upload turned out to be.
 pub enum Peeked {
-    /// The announcement of objects that are in the store.
-    Announcement(Announcement),
+    /// The announcement of objects that are in the store, and what of it was not read.
+    Announcement {
+        /// Which objects.
+        announcement: Announcement,
+        /// Keys that mean nothing.
+        ignored: Option<String>,
+    },
     /// The data itself: its beginning.
     Data(Vec<Bytes>),
 }
 
 /// Names the objects that a party has put into the store.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Announcement {
     encodings: Announced,
     blocks: Option<Announced>,
+}
+
+impl Announcement {
+    /// What of the document was not read; none if all was.
+    fn ignored(document: &Value) -> Option<String> {
+        let keys = document.as_object().into_iter().flat_map(|document| document.keys());
+        let ignored: Vec<String> = keys
+            .filter(|key| !matches!(key.as_str(), "encodings" | "blocks"))
+            .take(5)
+            .map(|key| format!("\"{}\"", key.chars().take(40).collect::<String>().escape_default()))
+            .collect();
+        (!ignored.is_empty()).then(|| format!("ignored of the document: {}", ignored.join(", ")))
+    }
 }
 
 /// One object.
@@ -93,7 +112,16 @@ impl IntoResponse for ExternalUpload {
 pub fn folder(app: &App, uploader: &Allowed<Uploader, Project>) -> String {
     let Allowed { who: Uploader { party, .. }, project, .. } = uploader;
     let uid = project.metadata.uid.as_deref().unwrap_or_default();
-    format!("{}uploads/{}/{party}", app.installation.project(uid), project.spec.token_generation)
+    format!("{}uploads/{}/{}", app.installation.project(uid), generation(project, *party), party)
+}
+
+/// By what the folders of a party are told apart: its tokens may have been replaced by themselves.
+fn generation(project: &LinkageProject, party: usize) -> String {
+    let own = project.spec.parties.get(party).and_then(|party| party.token_generation);
+    match own.filter(|own| *own > 1) {
+        Some(own) => format!("{}.{own}", project.spec.token_generation),
+        None => project.spec.token_generation.to_string(),
+    }
 }
 
 /// Reads the beginning of a JSON upload, and tells an announcement from data.
@@ -103,7 +131,10 @@ pub async fn peek(body: &mut Unpacked<'_>) -> Result<Peeked, Error> {
         let Some(chunk) = body.next().await.transpose()? else {
             let document: Vec<u8> = head.concat();
             return Ok(match announcement(&document) {
-                Some(announcement) => Peeked::Announcement(announcement?),
+                Some(read) => {
+                    let (announcement, ignored) = read?;
+                    Peeked::Announcement { announcement, ignored }
+                }
                 None => Peeked::Data(head),
             });
         };
@@ -114,25 +145,37 @@ pub async fn peek(body: &mut Unpacked<'_>) -> Result<Peeked, Error> {
 }
 
 /// The announcement, if the document is meant as one.
-fn announcement(document: &[u8]) -> Option<Result<Announcement, Error>> {
-    let document: Value = serde_json::from_slice(document).ok()?;
+fn announcement(document: &[u8]) -> Option<Result<(Announcement, Option<String>), Error>> {
+    let document: Value = serde_json::from_slice(body::without_mark(document)).ok()?;
     ["encodings", "blocks"].iter().find(|key| document[key].get("file").is_some())?;
+    let ignored = Announcement::ignored(&document);
+    let has_data = ["clks", "clknblocks"].iter().any(|key| document.get(key).is_some());
     // serde's own error may quote the document, in which there are credentials
-    Some(Announcement::deserialize(document).map_err(|_| Error::Invalid(EXPECTED.into())))
+    let read = Announcement::deserialize(document).ok().filter(|_| !has_data);
+    Some(read.map(|announcement| (announcement, ignored)).ok_or_else(|| Error::Invalid(EXPECTED.into())))
 }
 
-/// The keys of what a party announces, all of which must be in its own part of the service's own store.
+/// The keys of what a party announces, all of which must be in its own part of the service's own store. Whether they hold
+/// what they should is found out when they are read.
 pub fn objects(
     app: &App,
     uploader: &Allowed<Uploader, Project>,
     announcement: &Announcement,
-) -> Result<UploadedObjects, Error> {
+) -> Result<AnnouncedObjects, Error> {
     let (grants, folder) = (switched_on(app)?, folder(app, uploader));
+    let blocking = uploader.project.spec.blocking == Blocking::ByBlockId;
+    let refused = match announcement.blocks {
+        Some(_) if !blocking => Some(IngestError::BlocksUnexpected),
+        None if blocking => Some(IngestError::BlocksMissing),
+        _ => None,
+    };
+    if let Some(refused) = refused {
+        return Err(Error::BlocksMismatch(refused.to_string()));
+    }
     let key = |announced: &Announced| own_key(grants, &folder, &announced.file);
-    Ok(UploadedObjects {
+    Ok(AnnouncedObjects {
         encodings: key(&announcement.encodings)?,
         blocks: announcement.blocks.as_ref().map(key).transpose()?,
-        max_bytes: app.limits.max_upload_bytes,
     })
 }
 
@@ -194,9 +237,14 @@ mod tests {
         let read = |document: Value| announcement(document.to_string().as_bytes());
         let file =
             json!({"file": {"bucket": "b", "path": "p"}, "credentials": {"AccessKeyId": "A", "x": [1]}});
-        let both = read(json!({"encodings": file, "blocks": file})).unwrap().unwrap();
+        let both = read(json!({"encodings": file, "blocks": file})).unwrap().unwrap().0;
         assert_eq!((both.encodings.file.path.as_str(), both.blocks.is_some()), ("p", true));
-        assert!(read(json!({"encodings": file})).unwrap().unwrap().blocks.is_none());
+        let (alone, ignored) = read(json!({"encodings": file})).unwrap().unwrap();
+        assert!(alone.blocks.is_none() && ignored.is_none());
+        let (_, ignored) = read(json!({"encodings": file, "meta": {"a": 1}})).unwrap().unwrap();
+        assert_eq!(ignored.unwrap(), "ignored of the document: \"meta\"");
+        let marked = format!("\u{feff}{}", json!({"encodings": file}));
+        assert!(announcement(marked.as_bytes()).unwrap().is_ok());
         for data in [
             json!({"clks": ["file"]}),
             json!({"encodings": ["AA=="], "blocks": {"0": ["file"]}}),

@@ -91,7 +91,7 @@ pub struct ThresholdSuggestion {
 
 /// How similar the records are, and what to expect of other thresholds.
 ///
-/// Whether there is a histogram is told before the token is judged, as with the result.
+/// Whether there is a histogram is told to the holder of any of the project's tokens, as with the result.
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/histogram", tag = "runs",
     operation_id = "run_histogram", params(RunPath), security(("result_token" = [])),
     responses(TokenProblems, ServiceProblems,
@@ -105,7 +105,7 @@ pub async fn download(
     Allowed { who, project, on: CompleteRun(run) }: Allowed<Analyst, CompleteRun>,
 ) -> Result<Response, Error> {
     let scores = run.status.as_ref().and_then(|status| status.scores.as_ref()).ok_or(Error::NoHistogram)?;
-    let (info, reader) = app.store.get(&scores.key).await?;
+    let (info, reader) = app.surroundings.of_store(app.store.get(&scores.key)).await?;
     audit::record(who.actor(), Action::ReadHistogram, &project, run.metadata.name.as_deref());
     let headers = [(CONTENT_TYPE, JSON.to_owned()), (CONTENT_LENGTH, info.bytes.to_string())];
     Ok((headers, Body::from_stream(reader)).into_response())

@@ -52,13 +52,15 @@ pub fn additional(asked: &[Additional]) -> Vec<AdditionalResult> {
 /// The formats of a run, where it names any.
 pub fn described(formats: Option<&[ResultFormat]>) -> Option<Vec<Format>> {
     let named = |format: &ResultFormat| match format {
-        ResultFormat::Json => Format::Json,
-        ResultFormat::Csv => Format::Csv,
-        ResultFormat::Ndjson => Format::Ndjson,
-        ResultFormat::Parquet => Format::Parquet,
+        // which no run may ask for
+        ResultFormat::Anonlink => None,
+        ResultFormat::Json => Some(Format::Json),
+        ResultFormat::Csv => Some(Format::Csv),
+        ResultFormat::Ndjson => Some(Format::Ndjson),
+        ResultFormat::Parquet => Some(Format::Parquet),
     };
     // JSON is written in any case
-    let formats: BTreeSet<Format> = formats?.iter().map(named).chain([Format::Json]).collect();
+    let formats: BTreeSet<Format> = formats?.iter().filter_map(named).chain([Format::Json]).collect();
     Some(formats.into_iter().collect())
 }
 

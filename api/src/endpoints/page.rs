@@ -1,4 +1,5 @@
-//! The page for people, at `/`: a project, its runs, and their results, seen with a token in a browser.
+//! The page for people, at `/`: a project, its runs, and their results, seen with a token in a browser; and
+//! a party's upload.
 //!
 //! It is a client of the REST service like any other, and knows nothing that the others do not: all of it is files that
 //! lie beside this crate in `page/` and are part of the program. Nothing is made of them, here or before.
@@ -54,18 +55,22 @@ macro_rules! file {
 }
 
 static INDEX: LazyLock<File> = LazyLock::new(|| File::new(HTML, include_bytes!("../../page/index.html")));
-static FILES: LazyLock<[(&str, File); 12]> = LazyLock::new(|| {
+static FILES: LazyLock<[(&str, File); 16]> = LazyLock::new(|| {
     [
         file!("page.css", CSS),
         file!("icon.svg", SVG),
         file!("page.js", JAVASCRIPT),
         file!("chart.js", JAVASCRIPT),
+        file!("check.js", JAVASCRIPT),
         file!("download.js", JAVASCRIPT),
+        file!("manage.js", JAVASCRIPT),
+        file!("party.js", JAVASCRIPT),
         file!("project.js", JAVASCRIPT),
         file!("remaining.js", JAVASCRIPT),
         file!("run.js", JAVASCRIPT),
         file!("scores.js", JAVASCRIPT),
         file!("service.js", JAVASCRIPT),
+        file!("upload.js", JAVASCRIPT),
         file!("watch.js", JAVASCRIPT),
         file!("words.js", JAVASCRIPT),
     ]

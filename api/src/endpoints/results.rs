@@ -13,8 +13,11 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use crds::{LinkageProject, LinkageRun, ResultFormat, ResultStatus, ResultType};
+use futures::{Stream, TryStreamExt};
 use scorer::plan::SIMILARITY_SCORES;
+use scorer::store::{ObjectReader, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -56,7 +59,7 @@ enum Asked {
 
 /// The result of a complete run, in the format that is asked for by `Accept`.
 ///
-/// Whether there is one is told before the token is judged. JSON is sent unless another format is asked for. A download that
+/// Whether there is one is told to the holder of any of the project's tokens. JSON is sent unless another format is asked for. A download that
 /// broke off goes on with `Range` and `If-Range`.
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/result", tag = "runs", operation_id = "run_result",
     params(RunPath, ByAddress, Partly), security(("result_token" = []), ("receipt_token" = [])),
@@ -148,13 +151,14 @@ impl<S: Send + Sync> FromRequestParts<S> for File {
     }
 }
 
-/// A run that is complete. By contract it is told before the token is judged when it is not.
+/// A run that is complete. When it is not, by contract that is told before it is judged what the token is for; but only to those
+/// who hold one of the project's tokens, so that nobody else learns which projects and runs there are.
 #[derive(Clone, Debug)]
 pub struct CompleteRun(pub Arc<LinkageRun>);
 
 impl Target for CompleteRun {
     type Path = RunPath;
-    const BEFORE_TOKEN: bool = true;
+    const BEFORE_RIGHT: bool = true;
 
     fn project(path: &RunPath) -> &str {
         &path.project_id
@@ -183,9 +187,12 @@ async fn answer(
     (asked, format): (Asked, Option<ResultFormat>),
 ) -> Result<Response, Error> {
     let name = object_name(asked, project, run, &who.0)?;
-    let result = chosen(&written(run, asked, &name)?, headers, format)?;
+    let by_address = name == SIMILARITY_SCORES && headers.contains_key(RETURN_ADDRESS);
+    // existing clients load what is at the address by anonlink
+    let preferred = by_address.then_some(ResultFormat::Anonlink);
+    let result = chosen(&written(run, asked, &name)?, headers, format, preferred)?;
     let id = run.metadata.name.as_deref().unwrap_or_default();
-    let (answer, action) = if name == SIMILARITY_SCORES && headers.contains_key(RETURN_ADDRESS) {
+    let (answer, action) = if by_address {
         (address(app, run, &result.key).await?, Action::AuthorizeResult)
     } else {
         let vary = if format.is_some() { "Authorization" } else { "Accept, Authorization" };
@@ -200,6 +207,7 @@ async fn answer(
 async fn address(app: &App, run: &LinkageRun, key: &str) -> Result<Response, Error> {
     let grants = app.grants.as_ref().ok_or(Error::SwitchedOff("fetching results from the object store"))?;
     let name = run.metadata.uid.as_deref().unwrap_or_default();
+    app.surroundings.store_is_needed()?;
     let credentials = grants.grant(Right::Get(key), &format!("result-{name}")).await?;
     let address = ResultAddress { credentials, object: grants.place(key) };
     Ok(([(CACHE_CONTROL, "no-store")], axum::Json(address)).into_response())
@@ -251,9 +259,10 @@ fn chosen<'r>(
     written: &[&'r ResultStatus],
     headers: &HeaderMap,
     format: Option<ResultFormat>,
+    preferred: Option<ResultFormat>,
 ) -> Result<&'r ResultStatus, Error> {
     let available: Vec<ResultFormat> = written.iter().map(|result| result.format).collect();
-    let format = format.or_else(|| formats::negotiated(headers, &available));
+    let format = format.or_else(|| formats::negotiated(headers, &available, preferred));
     let found = written.iter().find(|result| Some(result.format) == format);
     found.copied().ok_or_else(|| {
         let available = available.into_iter().map(formats::media_type).collect::<Vec<_>>();
@@ -277,8 +286,10 @@ async fn send(
         Part::Unsatisfiable => return Err(Error::RangeNotSatisfiable { bytes }),
         Part::NotModified => (StatusCode::NOT_MODIFIED, None, Body::empty()),
         Part::Range(range) => {
-            let reader = app.store.get_range(&result.key, range.clone()).await?;
-            (StatusCode::PARTIAL_CONTENT, Some(range), Body::from_stream(reader))
+            let reader = app.surroundings.of_store(app.store.get_range(&result.key, range.clone())).await?;
+            // of a part no hash is known; who has put the parts together compares the whole with the ETag
+            let reader = if range == (0..bytes) { reader.checked(&result.blake3) } else { reader };
+            (StatusCode::PARTIAL_CONTENT, Some(range), Body::from_stream(told(reader)))
         }
         Part::Whole if method == Method::HEAD => (StatusCode::OK, Some(0..bytes), Body::empty()),
         Part::Whole => (StatusCode::OK, Some(0..bytes), whole(app, result, bytes).await?),
@@ -307,14 +318,19 @@ fn header(value: String) -> Result<HeaderValue, Error> {
 }
 
 async fn whole(app: &App, result: &ResultStatus, bytes: u64) -> Result<Body, Error> {
-    let (info, reader) = app.store.get(&result.key).await?;
+    let (info, reader) = app.surroundings.of_store(app.store.get(&result.key)).await?;
     if info.bytes != bytes {
         return Err(Error::Internal(format!(
             "{} has {} bytes, {bytes} were written",
             result.key, info.bytes
         )));
     }
-    Ok(Body::from_stream(reader))
+    Ok(Body::from_stream(told(reader.checked(&result.blake3))))
+}
+
+/// The bytes, and in the log why they end early: the client sees its connection break, and nothing else.
+fn told(reader: ObjectReader) -> impl Stream<Item = Result<Bytes, StoreError>> {
+    reader.inspect_err(|error| tracing::error!(%error, "a download was broken off"))
 }
 
 #[cfg(test)]

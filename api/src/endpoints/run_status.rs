@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::access::auth::ReadRight;
 use crate::content::text::time;
 use crate::endpoints::projects;
+use crate::limits::lifetimes;
 
 /// What keeps a run from going on, whatever its parties do: the operator's message tells it, and the way out.
 const TROUBLE: [PendingReason; 6] = [
@@ -29,6 +30,9 @@ const OTHERS: [PendingReason; 3] =
 /// Of a run that has all it needs.
 const NOT_BEGUN: &str = "all parties have contributed; the operator has not begun this run yet";
 
+/// What a party is told of a run that has failed.
+const FAILED: &str = "the run has failed; whoever holds the project's result token can see why";
+
 /// What a run is doing, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -41,7 +45,7 @@ pub enum RunState {
     Running,
     /// The result is there.
     Completed,
-    /// It will never complete.
+    /// It will never complete; or the data of some party cannot be linked, until that party contributes again.
     Error,
 }
 
@@ -63,7 +67,11 @@ pub struct RunStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     time_completed: Option<String>,
-    /// Comparisons that it took, when it is complete.
+    /// When a run that has ended is deleted by itself, with its result. Absent: never, or it has not ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    time_expires: Option<String>,
+    /// Comparisons that it took, when it is complete. Not told to the holder of a receipt token.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     total_number_comparisons: Option<i64>,
@@ -82,7 +90,7 @@ pub struct Stage {
     /// `waiting for CLKs`, `compute similarity scores` or `compute output`.
     #[schema(pattern = "^(waiting for CLKs|compute similarity scores|compute output)$")]
     description: &'static str,
-    /// How far the stage is; absent where nothing is counted.
+    /// How far the stage is; absent where nothing is counted, and to the holder of a receipt token from stage 2 on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     progress: Option<StageProgress>,
@@ -112,23 +120,45 @@ pub fn state(run: &LinkageRun) -> RunState {
     }
 }
 
+/// Whether a run works on the parties' data, or has.
+pub fn has_begun(run: &LinkageRun) -> bool {
+    let status = run.status.as_ref();
+    status.is_some_and(|status| status.pinned.is_some() || status.start_time.is_some())
+}
+
+/// A run's state as its project has it: one that waits for data shows an error while that of some party cannot be linked,
+/// and is `created` once more when the party has contributed again.
+pub fn state_in(project: &LinkageProject, run: &LinkageRun) -> RunState {
+    match state(run) {
+        RunState::Created if projects::rejection(project).is_some() => RunState::Error,
+        state => state,
+    }
+}
+
 /// How far a run is. The right decides what is told; the project tells how many parties have contributed.
 pub fn describe(project: &LinkageProject, run: &LinkageRun, right: &ReadRight) -> RunStatus {
     let nothing = LinkageRunStatus::default();
     let status = run.status.as_ref().unwrap_or(&nothing);
-    let state = state(run);
+    let state = state_in(project, run);
     let completed = state == RunState::Completed;
     let comparisons = || status.progress.as_ref().map_or(0, |progress| progress.total_comparisons);
     RunStatus {
         state,
         stages: stages(project),
-        current_stage: current_stage(project, run, status),
+        current_stage: current_stage(project, run, status, right),
         time_added: run.meta().creation_timestamp.as_ref().map(time),
         time_started: status.start_time.as_ref().map(time),
         time_completed: status.completion_time.as_ref().filter(|_| completed).map(time),
-        total_number_comparisons: completed.then(comparisons),
+        // it is the product of the parties' sizes
+        total_number_comparisons: (completed && !is_party(right)).then(comparisons),
+        time_expires: time_expires(run, status),
         message: message(project, status, state, right),
     }
+}
+
+fn time_expires(run: &LinkageRun, status: &LinkageRunStatus) -> Option<String> {
+    let seconds = run.spec.ttl_seconds_after_finished?;
+    lifetimes::after(status.completion_time.as_ref()?, seconds).as_ref().map(time)
 }
 
 fn message(
@@ -137,14 +167,17 @@ fn message(
     state: RunState,
     right: &ReadRight,
 ) -> Option<String> {
-    let party = matches!(right, ReadRight::Receipt(_));
-    let rejection = || projects::rejection(project).filter(|_| state == RunState::Created);
+    let party = is_party(right);
+    let has_failed = status.stage == Some(RunStage::Failed);
     match state {
+        RunState::Error if !has_failed => projects::rejection_for(project, right),
+        // the operator's words may tell of another party's data
+        RunState::Error if party => Some(FAILED.into()),
         RunState::Error => Some(status.message.clone().unwrap_or_else(|| "the run has failed".into())),
         RunState::Completed => None,
-        _ if party => rejection(),
+        _ if party => None,
         _ if is_for(status, &TROUBLE) => status.message.clone(),
-        RunState::Created => rejection().or_else(|| waits(project, status)),
+        RunState::Created => waits(project, status),
         RunState::Queued | RunState::Running => None,
     }
 }
@@ -170,7 +203,23 @@ fn stages(project: &LinkageProject) -> u8 {
     if project.spec.result_type == ResultType::SimilarityScores { 2 } else { 3 }
 }
 
-fn current_stage(project: &LinkageProject, run: &LinkageRun, status: &LinkageRunStatus) -> Stage {
+/// A stage without what would tell a party how much the other one has.
+fn current_stage(
+    project: &LinkageProject,
+    run: &LinkageRun,
+    status: &LinkageRunStatus,
+    right: &ReadRight,
+) -> Stage {
+    let stage = stage_reached(project, run, status);
+    let counts_parties = stage.number == 1 && project.spec.parties.len() == 2;
+    if is_party(right) && !counts_parties { Stage { progress: None, ..stage } } else { stage }
+}
+
+fn is_party(right: &ReadRight) -> bool {
+    matches!(right, ReadRight::Receipt(_))
+}
+
+fn stage_reached(project: &LinkageProject, run: &LinkageRun, status: &LinkageRunStatus) -> Stage {
     match stage(run) {
         RunStage::WaitingForParties => waiting(project),
         RunStage::Queued | RunStage::Scoring => comparing(status),
@@ -265,7 +314,7 @@ mod tests {
             let described = describe(&project("Groups", 1), &run(status), &ReadRight::Result);
             let described = serde_json::to_value(described).unwrap();
             let expected = json!({
-                "state": "created", "stages": 3, "time_added": "2030-01-02T03:04:05Z", "time_started": null,
+                "state": "created", "stages": 3, "time_added": "2030-01-02T03:04:05.000000+00:00", "time_started": null,
                 "current_stage": {"number": 1, "description": "waiting for CLKs", "progress": {
                     "absolute": 1, "relative": 0.5, "description": "number of parties already contributed"
                 }}
@@ -292,7 +341,7 @@ mod tests {
         });
         let described = described("Permutations", status);
         assert_eq!((&described["state"], &described["stages"]), (&json!("running"), &json!(3)));
-        assert_eq!(described["time_started"], "2030-01-02T03:04:06Z");
+        assert_eq!(described["time_started"], "2030-01-02T03:04:06.000000+00:00");
         let expected = json!({"number": 2, "description": "compute similarity scores", "progress": {
             "absolute": 25, "relative": 0.25, "description": "number of already computed similarity scores"
         }});
@@ -319,11 +368,27 @@ mod tests {
             (&groups["state"], &groups["total_number_comparisons"]),
             (&json!("completed"), &json!(100))
         );
-        assert_eq!(groups["time_completed"], "2030-01-02T03:04:09Z");
+        assert_eq!(groups["time_completed"], "2030-01-02T03:04:09.000000+00:00");
         assert_eq!(groups["current_stage"], json!({"number": 3, "description": "compute output"}));
         assert_eq!(groups.get("message"), None);
         let scores = described("SimilarityScores", status);
         assert_eq!((&scores["stages"], &scores["current_stage"]["number"]), (&json!(2), &json!(2)));
+    }
+
+    #[test]
+    fn a_run_that_has_ended_tells_when_it_is_deleted() {
+        let told = |ttl: Value, status: Value| {
+            let mut run = run(status);
+            run.spec.ttl_seconds_after_finished = ttl.as_i64();
+            let described = describe(&project("Groups", 2), &run, &ReadRight::Result);
+            described.time_expires.map(|time| time[..19].to_owned())
+        };
+        let ended = |stage: &str| json!({"stage": stage, "completionTime": "2030-01-02T03:04:09Z"});
+        for stage in ["Complete", "Failed"] {
+            assert_eq!(told(json!(60), ended(stage)).unwrap(), "2030-01-02T03:05:09");
+            assert_eq!(told(json!(null), ended(stage)), None);
+        }
+        assert_eq!(told(json!(60), json!({"stage": "Scoring"})), None);
     }
 
     #[test]
@@ -345,15 +410,57 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_waits_for_a_rejected_party_says_so() {
+    fn a_run_that_waits_for_a_rejected_party_shows_an_error_until_that_is_repaired() {
         let mut project = project("Groups", 1);
         let party = &mut project.status.as_mut().unwrap().parties[1];
         (party.state, party.message) = (crds::PartyState::Rejected, Some("wrong size".into()));
-        for right in [ReadRight::Result, ReadRight::Receipt("p0".into())] {
+        for right in [ReadRight::Result, ReadRight::Receipt("p1".into())] {
             let described = serde_json::to_value(describe(&project, &run(json!({})), &right)).unwrap();
             let told = (&described["state"], &described["message"]);
-            assert_eq!(told, (&json!("created"), &json!("wrong size")));
+            assert_eq!(told, (&json!("error"), &json!("wrong size")));
+            // once it has begun, it works on what was there then
+            let begun = describe(&project, &run(json!({"stage": "Scoring"})), &right);
+            assert_eq!((begun.state, begun.message), (RunState::Running, None));
         }
+        let party = &mut project.status.as_mut().unwrap().parties[1];
+        (party.state, party.message) = (crds::PartyState::Waiting, None);
+        let repaired = describe(&project, &run(json!({})), &ReadRight::Result);
+        assert_eq!((repaired.state, repaired.message), (RunState::Created, None));
+    }
+
+    #[test]
+    fn a_party_learns_nothing_of_how_much_the_other_has() {
+        for (stage, state) in [
+            ("Queued", "queued"),
+            ("Scoring", "running"),
+            ("Solving", "running"),
+            ("Complete", "completed"),
+            ("Failed", "error"),
+        ] {
+            let status = json!({"stage": stage, "progress": progress(987_654, 987_654), "startTime": "2030-01-02T03:04:06Z",
+                "completionTime": "2030-01-02T03:04:09Z", "message": "p1 has 987654 records"});
+            for result_type in ["Permutations", "Groups"] {
+                let right = ReadRight::Receipt("p0".into());
+                let told = describe(&project(result_type, 2), &run(status.clone()), &right);
+                let told = serde_json::to_value(told).unwrap();
+                assert_eq!(told["state"], state);
+                assert!(!told.to_string().contains("987"), "{told}");
+            }
+        }
+        let mut rejected = project("Permutations", 1);
+        let party = &mut rejected.status.as_mut().unwrap().parties[1];
+        (party.state, party.message) = (crds::PartyState::Rejected, Some("record 987 is too short".into()));
+        let told = describe(&rejected, &run(json!({})), &ReadRight::Receipt("p0".into()));
+        assert!(!told.message.unwrap().contains("987"));
+    }
+
+    #[test]
+    fn a_party_is_not_told_what_is_wrong_with_anothers_data() {
+        let mut project = project("Groups", 1);
+        let party = &mut project.status.as_mut().unwrap().parties[1];
+        (party.state, party.message) = (crds::PartyState::Rejected, Some("record 987 is too short".into()));
+        let told = describe(&project, &run(json!({})), &ReadRight::Receipt("p0".into())).message.unwrap();
+        assert!(told.contains("another party") && !told.contains("987"), "{told}");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use axum::Json as JsonAnswer;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use crds::{
     AdditionalResult, FINALIZER, LinkageProject, LinkageRun, LinkageRunSpec, ProjectReference, RunReference,
     Solver, labels,
@@ -18,18 +19,25 @@ use utoipa::ToSchema;
 use crate::App;
 use crate::access::allowed::{Allowed, ProjectPath, Run, RunPath, Runs};
 use crate::access::audit::{self, Action};
-use crate::access::who::{Analyst, Owner, Reader, Who};
+use crate::access::auth::ReadRight;
+use crate::access::caller;
+use crate::access::who::{Analyst, Owner, Participant, Who};
+use crate::content::pages::{Page, PageOf, Place};
 use crate::content::text::{self, time};
 use crate::document::parameters::Packed;
 use crate::document::problems::{BodyProblems, ServiceProblems, TokenProblems};
 use crate::document::values::Name;
+use crate::endpoints::changes::{self, KnownStatus, Wait};
 use crate::endpoints::from_run;
 use crate::endpoints::outputs::{self, Additional, Format};
 use crate::endpoints::projects;
 use crate::endpoints::run_status::{self, RunState, RunStatus};
 use crate::endpoints::solver::RunSolver;
 use crate::error::{Error, Problem};
+use crate::kubernetes::cluster::Kind;
 use crate::limits::body::Json;
+use crate::limits::lifetimes::Lifetimes;
+use crate::limits::quotas::Wanted;
 
 /// One run of the list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -62,6 +70,11 @@ pub struct NewRun {
     #[serde(default)]
     #[schema(max_items = 16)]
     additional_results: Vec<Additional>,
+    /// How many seconds after its end the run is deleted by itself, with its result: 60 or more, or 0 for never. By default as
+    /// the installation says; the answer tells. With its project it goes in any case.
+    #[serde(default, deserialize_with = "text::whole_number")]
+    #[schema(minimum = 0)]
+    ttl_seconds: Option<i64>,
     /// What people call it.
     #[schema(max_length = 1024, default = "")]
     name: Option<String>,
@@ -93,28 +106,35 @@ pub struct RunDescription {
     /// What is written beside its result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     additional_results: Vec<Additional>,
+    /// How many seconds after its end it is deleted by itself, with its result. Absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0)]
+    ttl_seconds: Option<i64>,
     #[schema(max_length = 1024)]
     name: String,
     #[schema(max_length = 10240)]
     notes: String,
 }
 
-/// A project's runs, oldest first.
+/// A project's runs, oldest first. A party sees those that link its data.
 #[utoipa::path(get, path = "/projects/{project_id}/runs", tag = "runs", operation_id = "list_runs",
-    params(ProjectPath), security(("result_token" = [])),
+    params(ProjectPath, PageOf), security(("result_token" = []), ("update_token" = []), ("receipt_token" = [])),
     responses(TokenProblems, ServiceProblems,
-        (status = 200, description = "The runs, oldest first", body = Vec<ListedRun>)))]
+        (status = 200, description = "The runs, oldest first", body = Vec<ListedRun>,
+            headers(("Link" = String, description = "With `limit` or `cursor`: where the next page is, if there is one")))))]
 pub async fn list(
     State(app): State<Arc<App>>,
-    Allowed { project, .. }: Allowed<Analyst, Runs>,
-) -> Result<JsonAnswer<Vec<ListedRun>>, Error> {
-    let runs = app.cluster.runs_of(&project).await?;
-    let listed = runs.iter().map(|run| ListedRun {
+    Allowed { who, project, .. }: Allowed<Participant, Runs>,
+    page: PageOf,
+) -> Result<Page<ListedRun>, Error> {
+    let mut runs = app.cluster.runs_of(&project).await?;
+    runs.retain(|run| concerns(run, &who.right));
+    let place = |run: &Arc<LinkageRun>| Place::new(run.meta().creation_timestamp.as_ref(), &run.name_any());
+    page.of(&runs, place, |run| ListedRun {
         run_id: run.name_any(),
         time_added: run.meta().creation_timestamp.as_ref().map(time),
-        state: run_status::state(run),
-    });
-    Ok(JsonAnswer(listed.collect()))
+        state: run_status::state_in(&project, run),
+    })
 }
 
 /// Creates a run. It waits until all parties have contributed.
@@ -139,13 +159,19 @@ pub async fn create(
     Allowed { who, project, .. }: Allowed<Owner, Runs>,
     Json(wanted): Json<NewRun>,
 ) -> Result<(StatusCode, JsonAnswer<RunDescription>), Error> {
-    let run = wanted.into_resource(&project)?;
+    let mut run = wanted.into_resource(&project, &app.lifetimes)?;
     check(&project, &run.spec)?;
     from_run::check(&app, &project, &run).await?;
     if let Some(why) = projects::rejection(&project) {
         return Err(Error::PartyRejected(why));
     }
-    let run = app.cluster.create_run(&run).await?;
+    let bytes = run.spec.title.len() + run.spec.notes.len();
+    let address = caller::current().and_then(|caller| caller.address);
+    let wanted =
+        Wanted { metadata: &mut run.metadata, project: project.metadata.name.as_deref(), bytes, address };
+    app.ledger.enter(&app.cluster, wanted).await?;
+    let name = run.name_any();
+    let run = app.cluster.create_run(&run).await.inspect_err(|_| app.ledger.leave(Kind::Run, &name))?;
     audit::record(who.actor(), Action::CreateRun, &project, run.metadata.name.as_deref());
     Ok((StatusCode::CREATED, JsonAnswer(description(&run))))
 }
@@ -154,8 +180,13 @@ pub async fn create(
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}", tag = "runs", operation_id = "describe_run",
     params(RunPath), security(("result_token" = [])),
     responses(TokenProblems, ServiceProblems, (status = 200, description = "The run", body = RunDescription)))]
-pub async fn describe(Allowed { on: Run(run), .. }: Allowed<Analyst, Run>) -> JsonAnswer<RunDescription> {
-    JsonAnswer(description(&run))
+pub async fn describe(
+    State(app): State<Arc<App>>,
+    Allowed { project, on: Run(run), .. }: Allowed<Analyst, Run>,
+) -> Result<JsonAnswer<RunDescription>, Error> {
+    // the copies that are read elsewhere lack the texts
+    let run = app.cluster.latest_run(&project, &run.name_any()).await?.ok_or(Error::Forbidden)?;
+    Ok(JsonAnswer(description(&run)))
 }
 
 /// Deletes a run with its result, also while it runs.
@@ -176,13 +207,32 @@ pub async fn delete(
 
 /// How far a run is.
 #[utoipa::path(get, path = "/projects/{project_id}/runs/{run_id}/status", tag = "runs", operation_id = "run_status",
-    params(RunPath), security(("result_token" = []), ("receipt_token" = [])),
+    params(RunPath, Wait, KnownStatus),
+    security(("result_token" = []), ("update_token" = []), ("receipt_token" = [])),
     responses(TokenProblems, ServiceProblems,
-        (status = 200, description = "How far it is. No answer shows less than one before", body = RunStatus)))]
+        (status = 200, description = "How far it is. No answer shows less than one before", body = RunStatus,
+            headers(("ETag" = String, description = "With `wait`: for `If-None-Match` of the next request"))),
+        (status = 304, description = "With `wait` and `If-None-Match`: it is still what the client knows")))]
 pub async fn status(
-    Allowed { who: Reader(right), project, on: Run(run) }: Allowed<Reader, Run>,
-) -> JsonAnswer<RunStatus> {
-    JsonAnswer(run_status::describe(&project, &run, &right))
+    State(app): State<Arc<App>>,
+    Allowed { who, project, on: Run(run) }: Allowed<Participant, Run>,
+    wait: Wait,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    if !concerns(&run, &who.right) {
+        return Err(Error::Forbidden);
+    }
+    match wait.time()? {
+        None => Ok(JsonAnswer(run_status::describe(&project, &run, &who.right)).into_response()),
+        Some(wait) => changes::status_when_changed(&app, &who, project, run, wait, &headers).await,
+    }
+}
+
+/// Whether a run is any of the reader's business: to a party it is unless it links the data of others alone.
+fn concerns(run: &LinkageRun, right: &ReadRight) -> bool {
+    let ReadRight::Receipt(party) = right else { return true };
+    let pinned = run.status.as_ref().and_then(|status| status.pinned.as_ref());
+    pinned.is_none_or(|work| work.parties().contains(&party.as_str()))
 }
 
 /// Refuses a run that makes no sense for the project. It would fail in the operator too; but a client learns of it at once.
@@ -210,6 +260,7 @@ fn description(run: &LinkageRun) -> RunDescription {
             .iter()
             .map(|_| Additional::SimilarityScores)
             .collect(),
+        ttl_seconds: run.spec.ttl_seconds_after_finished,
         name: run.spec.title.clone(),
         notes: run.spec.notes.clone(),
     }
@@ -217,7 +268,7 @@ fn description(run: &LinkageRun) -> RunDescription {
 
 impl NewRun {
     /// The resource, which goes when its project goes.
-    fn into_resource(self, project: &LinkageProject) -> Result<LinkageRun, Error> {
+    fn into_resource(self, project: &LinkageProject, lifetimes: &Lifetimes) -> Result<LinkageRun, Error> {
         let threshold = self.threshold;
         if !(threshold > 0.0 && threshold <= 1.0) {
             return Err(Error::Invalid(format!(
@@ -238,7 +289,7 @@ impl NewRun {
             resources: None,
             scheduling: None,
             active_deadline_seconds: None,
-            ttl_seconds_after_finished: None,
+            ttl_seconds_after_finished: lifetimes.after_end(self.ttl_seconds)?,
         };
         let mut run = LinkageRun::new(&text::fresh_id(), spec);
         run.metadata.finalizers = Some(vec![FINALIZER.into()]);
@@ -270,7 +321,7 @@ mod tests {
 
     fn resource(body: Value) -> Result<LinkageRun, String> {
         let wanted: NewRun = serde_json::from_value(body).map_err(|error| error.to_string())?;
-        wanted.into_resource(&project()).map_err(|error| error.to_string())
+        wanted.into_resource(&project(), &Lifetimes::default()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -308,7 +359,7 @@ mod tests {
         project.spec.result_type = crds::ResultType::Permutations;
         let wanted = json!({"threshold": 1, "additional_results": ["similarity_scores"]});
         let wanted: NewRun = serde_json::from_value(wanted).unwrap();
-        let run = wanted.into_resource(&project).unwrap();
+        let run = wanted.into_resource(&project, &Lifetimes::default()).unwrap();
         let refused = check(&project, &run.spec).unwrap_err().to_string();
         assert!(refused.starts_with("additional_results") && refused.contains("Permutations"), "{refused}");
     }
@@ -317,7 +368,10 @@ mod tests {
     fn a_threshold_is_taken_over_to_the_last_bit() {
         let text = "0.9073038322028689"; // which a hasty reader takes for …88
         let body: NewRun = serde_json::from_str(&format!("{{\"threshold\": {text}}}")).unwrap();
-        assert_eq!(body.into_resource(&project()).unwrap().spec.threshold.to_string(), text);
+        assert_eq!(
+            body.into_resource(&project(), &Lifetimes::default()).unwrap().spec.threshold.to_string(),
+            text
+        );
     }
 
     #[test]

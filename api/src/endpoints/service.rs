@@ -77,7 +77,7 @@ pub async fn status(State(app): State<Arc<App>>) -> Result<JsonAnswer<ServiceSta
 pub async fn version() -> JsonAnswer<Version> {
     JsonAnswer(Version {
         anonlink: "0.15.3",
-        entityservice: "1.13.0",
+        entityservice: "v1.15.1",
         python: "none",
         linkage_operator: env!("CARGO_PKG_VERSION"),
     })

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::{LinkageProject, LinkageRun};
-use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::error::Error;
 use crate::kubernetes::watched::Watched;
@@ -16,6 +18,8 @@ use crate::kubernetes::watched::Watched;
 const NAME: &str = "linkage-api";
 /// How many resources are asked for at a time.
 const PAGE: u32 = 500;
+/// The same of whole projects, which may be large.
+const FEW: u32 = 25;
 /// Longest name of a project or run.
 const MAX_NAME: usize = 50;
 /// Longest note of an event, in bytes, as Kubernetes allows it.
@@ -39,11 +43,48 @@ struct WatchedBoth {
     runs: Arc<Watched<LinkageRun>>,
 }
 
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A project.
+    Project,
+    /// A run.
+    Run,
+}
+
+/// News of a project and of one of its runs.
+pub struct NewsOfRun {
+    project: watch::Receiver<()>,
+    run: watch::Receiver<()>,
+}
+
+impl NewsOfRun {
+    /// Waits for the next news of either.
+    pub async fn next(&mut self) {
+        // who tells the news is forgotten only when nobody waits
+        tokio::select! {
+            _ = self.project.changed() => {}
+            _ = self.run.changed() => {}
+        }
+    }
+}
+
 /// What became of a status that was written with the `resourceVersion` it was read at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// It is in place.
     Yes,
+    /// Somebody else wrote in between: read again.
+    Conflict,
+    /// The project is gone.
+    Gone,
+}
+
+/// What became of a change of the version that was read.
+#[derive(Clone, Debug)]
+pub enum Changed {
+    /// The project is now like this.
+    To(Box<LinkageProject>),
     /// Somebody else wrote in between: read again.
     Conflict,
     /// The project is gone.
@@ -88,13 +129,17 @@ impl Cluster {
     pub fn watching(clients: Clients, namespace: &str) -> Self {
         let watches = clients.watches;
         let watched = WatchedBoth {
-            projects: Watched::start(Api::namespaced(watches.clone(), namespace), namespace),
-            runs: Watched::start(Api::namespaced(watches, namespace), namespace),
+            projects: Watched::start(
+                Api::namespaced(watches.clone(), namespace),
+                namespace,
+                LinkageProject::forget_texts,
+            ),
+            runs: Watched::start(Api::namespaced(watches, namespace), namespace, LinkageRun::forget_texts),
         };
         Self { watched: Some(watched), ..Self::new(clients.requests, namespace) }
     }
 
-    /// A project, as it was a moment ago; none if there is none of that name, or it is being deleted.
+    /// A project without its texts (see [`LinkageProject::forget_texts`]), as it was a moment ago; none if there is none of that name, or it is being deleted.
     pub async fn project(&self, name: &str) -> Result<Option<Arc<LinkageProject>>, Error> {
         match self.watched.as_ref().and_then(|watched| watched.projects.get(name)) {
             Some(project) => Ok(Some(project).filter(|project| !is_deleted(project.as_ref()))),
@@ -107,7 +152,7 @@ impl Cluster {
         Ok(get(&self.projects, name).await?.map(Arc::new))
     }
 
-    /// A project's run, as it was a moment ago; none if there is none of that name, it is another project's, or is
+    /// A project's run without its texts, as it was a moment ago; none if there is none of that name, it is another project's, or is
     /// being deleted.
     pub async fn run(&self, project: &LinkageProject, name: &str) -> Result<Option<Arc<LinkageRun>>, Error> {
         let run = match self.watched.as_ref().and_then(|watched| watched.runs.get(name)) {
@@ -115,6 +160,77 @@ impl Cluster {
             None => get(&self.runs, name).await?.map(Arc::new),
         };
         Ok(run.filter(|run| is_of(run, project)))
+    }
+
+    /// The same as it is now, with its texts.
+    pub async fn latest_run(
+        &self,
+        project: &LinkageProject,
+        name: &str,
+    ) -> Result<Option<Arc<LinkageRun>>, Error> {
+        Ok(get(&self.runs, name).await?.map(Arc::new).filter(|run| is_of(run, project)))
+    }
+
+    /// Folds over the metadata of all projects and runs, those that are being deleted included, as they were a moment ago.
+    pub async fn fold_metadata<A>(
+        &self,
+        mut state: A,
+        mut each: impl FnMut(&mut A, Kind, &ObjectMeta),
+    ) -> Result<A, Error> {
+        match self.watched.as_ref().and_then(|watched| watched.projects.known()) {
+            Some(projects) => {
+                projects.iter().for_each(|project| each(&mut state, Kind::Project, &project.metadata))
+            }
+            None => {
+                let projects = metadata(&self.projects).await?;
+                projects.iter().for_each(|project| each(&mut state, Kind::Project, project));
+            }
+        }
+        match self.watched.as_ref().and_then(|watched| watched.runs.known()) {
+            Some(runs) => runs.iter().for_each(|run| each(&mut state, Kind::Run, &run.metadata)),
+            None => {
+                metadata(&self.runs).await?.iter().for_each(|run| each(&mut state, Kind::Run, run));
+            }
+        }
+        Ok(state)
+    }
+
+    /// Tells when a watch has news of a project or its run, from now on. None when nothing is watched.
+    pub fn news(&self, project: &LinkageProject, run: &LinkageRun) -> Option<NewsOfRun> {
+        let watched = self.watched.as_ref()?;
+        Some(NewsOfRun {
+            project: watched.projects.news_of(&project.name_any()),
+            run: watched.runs.news_of(&run.name_any()),
+        })
+    }
+
+    /// A project that was read already, as a watch has told it since; none if it is gone. Kubernetes is asked only when the
+    /// watch does not know it.
+    pub async fn newer_project(
+        &self,
+        seen: &Arc<LinkageProject>,
+    ) -> Result<Option<Arc<LinkageProject>>, Error> {
+        let told = self.watched.as_ref().and_then(|watched| watched.projects.told(&seen.name_any()));
+        match newer(told, seen) {
+            Some(newer) => Ok(newer),
+            None => {
+                Ok(self.latest_project(&seen.name_any()).await?.filter(|latest| latest.uid() == seen.uid()))
+            }
+        }
+    }
+
+    /// The same of a project's run.
+    pub async fn newer_run(
+        &self,
+        project: &LinkageProject,
+        seen: &Arc<LinkageRun>,
+    ) -> Result<Option<Arc<LinkageRun>>, Error> {
+        let told = self.watched.as_ref().and_then(|watched| watched.runs.told(&seen.name_any()));
+        let run = match newer(told, seen) {
+            Some(newer) => newer,
+            None => get(&self.runs, &seen.name_any()).await?.map(Arc::new),
+        };
+        Ok(run.filter(|run| run.uid() == seen.uid() && is_of(run, project)))
     }
 
     /// A project's runs, oldest first.
@@ -152,34 +268,59 @@ impl Cluster {
         }
     }
 
-    /// The metadata of all projects that are not being deleted, oldest first.
-    pub async fn projects(&self) -> Result<Vec<ObjectMeta>, Error> {
-        let mut found = match self.watched.as_ref().and_then(|watched| watched.projects.all()) {
-            Some(projects) => {
-                let kept = projects.iter().filter(|project| !is_deleted(project.as_ref()));
-                kept.map(|project| project.metadata.clone()).collect()
-            }
-            None => self.latest_projects().await?,
+    /// The ids and times of the projects that `keep` keeps, oldest first, as they were a moment ago.
+    pub async fn projects_where(
+        &self,
+        keep: impl Fn(&LinkageProject) -> bool + Send + 'static,
+    ) -> Result<Vec<ObjectMeta>, Error> {
+        let all = match self.watched.as_ref().and_then(|watched| watched.projects.known()) {
+            Some(projects) => projects,
+            None => self.latest_full().await?,
         };
-        found.sort_by_cached_key(|project: &ObjectMeta| {
-            (project.creation_timestamp.clone(), project.name.clone())
+        // it may take some milliseconds, in which others want to be answered
+        let kept = tokio::task::spawn_blocking(move || {
+            let kept = all.iter().filter(|project| !is_deleted(project.as_ref()) && keep(project));
+            let mut kept: Vec<_> = kept.map(|project| project.metadata.clone()).collect();
+            kept.sort_by_cached_key(|project| (project.creation_timestamp.clone(), project.name.clone()));
+            kept
         });
-        Ok(found)
+        kept.await.map_err(|error| Error::Internal(error.to_string()))
     }
 
-    async fn latest_projects(&self) -> Result<Vec<ObjectMeta>, Error> {
-        let mut page = ListParams::default().limit(PAGE);
+    async fn latest_full(&self) -> Result<Vec<Arc<LinkageProject>>, Error> {
+        let mut page = ListParams::default().limit(FEW);
         let mut found = Vec::new();
         loop {
-            let projects = self.projects.list_metadata(&page).await?;
+            let projects = self.projects.list(&page).await?;
             let next = projects.metadata.continue_.filter(|token| !token.is_empty());
-            let kept = projects.items.into_iter().filter(|project| !is_deleted(project));
-            found.extend(kept.map(|project: PartialObjectMeta<LinkageProject>| project.metadata));
+            found.extend(projects.items.into_iter().map(|mut project| {
+                project.forget_texts();
+                Arc::new(project)
+            }));
             match next {
                 Some(token) => page = page.continue_token(&token),
                 None => return Ok(found),
             }
         }
+    }
+
+    /// The metadata of all projects that are not being deleted, oldest first.
+    pub async fn projects(&self) -> Result<Vec<ObjectMeta>, Error> {
+        let mut found: Vec<_> = match self.watched.as_ref().and_then(|watched| watched.projects.all()) {
+            Some(projects) => {
+                let kept = projects.iter().filter(|project| !is_deleted(project.as_ref()));
+                kept.map(|project| project.metadata.clone()).collect()
+            }
+            None => metadata(&self.projects)
+                .await?
+                .into_iter()
+                .filter(|project| project.deletion_timestamp.is_none())
+                .collect(),
+        };
+        found.sort_by_cached_key(|project: &ObjectMeta| {
+            (project.creation_timestamp.clone(), project.name.clone())
+        });
+        Ok(found)
     }
 
     /// Creates a project.
@@ -208,6 +349,19 @@ impl Cluster {
         let deleted = delete(&self.runs, run).await;
         self.wrote_run(run);
         deleted
+    }
+
+    /// Changes a project by a merge patch, which names the version that was read.
+    pub async fn change_project(&self, project: &LinkageProject, patch: &Value) -> Result<Changed, Error> {
+        let changed =
+            self.projects.patch(&project.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
+        self.wrote_project(project);
+        match changed {
+            Ok(changed) => Ok(Changed::To(Box::new(changed))),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Changed::Conflict),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Changed::Gone),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes a project's status, if it is still the version that was read.
@@ -258,8 +412,26 @@ impl Cluster {
     }
 }
 
+/// The metadata of all resources of a kind.
+async fn metadata<K>(api: &Api<K>) -> Result<Vec<ObjectMeta>, Error>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned + ResourceExt,
+{
+    let mut page = ListParams::default().limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let listed = api.list_metadata(&page).await?;
+        let next = listed.metadata.continue_.filter(|token| !token.is_empty());
+        found.extend(listed.items.into_iter().map(|item: PartialObjectMeta<K>| item.metadata));
+        match next {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(found),
+        }
+    }
+}
+
 /// Whether a name can be one of a project or run: anything else must not become part of a request's path.
-fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let alphanumeric = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     let bytes = name.as_bytes();
     bytes.len() <= MAX_NAME
@@ -277,6 +449,19 @@ fn is_of(run: &LinkageRun, project: &LinkageProject) -> bool {
             .iter()
             .filter(|owner| owner.kind == kind)
             .all(|owner| project.metadata.uid.as_ref() == Some(&owner.uid))
+}
+
+/// What a watch has told, if it is newer than what was seen; none within if it is being deleted. Nothing at all if it does
+/// not know this very resource.
+fn newer<K: ResourceExt>(told: Option<Arc<K>>, seen: &Arc<K>) -> Option<Option<Arc<K>>> {
+    let told = told.filter(|told| told.uid() == seen.uid())?;
+    // versions of one kind grow; those that are no numbers are taken for newer
+    let version = |resource: &K| resource.resource_version().and_then(|version| version.parse::<u64>().ok());
+    let is_older = version(&told).zip(version(seen)).is_some_and(|(told, seen)| told < seen);
+    if is_older {
+        return Some(Some(seen.clone()));
+    }
+    Some(Some(told).filter(|told| !is_deleted(told.as_ref())))
 }
 
 fn is_deleted(resource: &impl ResourceExt) -> bool {
@@ -333,7 +518,7 @@ mod tests {
             "spec": {"resultType": "Groups", "parties": [{"name": "a"}, {"name": "b"}]}
         }))
         .unwrap();
-        let run = |project: &str, owners: serde_json::Value| -> LinkageRun {
+        let run = |project: &str, owners: Value| -> LinkageRun {
             serde_json::from_value(serde_json::json!({
                 "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageRun",
                 "metadata": {"name": "r", "ownerReferences": owners},

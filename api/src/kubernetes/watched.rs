@@ -15,10 +15,15 @@ use kube::runtime::reflector::{self, Lookup, ObjectRef};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::kubernetes::news::News;
 
 /// Seconds after which a watch is started anew: when its connection is dead, that is noticed soon after.
 const WATCH_SECONDS: u32 = 20;
+/// Resources that are listed at a time: some may be as large as Kubernetes allows it, and a page is in memory as a whole.
+const PAGE: u32 = 25;
 /// For how long a watch that failed is not believed: longer than the longest pause before it is tried again, so that
 /// it has either failed once more by then, or is in place.
 const DISTRUST: Duration = Duration::from_secs(45);
@@ -30,6 +35,7 @@ pub struct Watched<K: Lookup<DynamicType = ()> + Clone + 'static> {
     resources: reflector::Store<K>,
     namespace: String,
     state: Mutex<State>,
+    news: News,
 }
 
 #[derive(Default)]
@@ -44,20 +50,31 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     /// Starts watching, for as long as the program runs.
-    pub fn start(api: Api<K>, namespace: &str) -> Arc<Self> {
-        let config = watcher::Config::default().timeout(WATCH_SECONDS);
-        Self::follow(watcher(api, config).default_backoff(), namespace)
+    /// Of each resource it keeps what `forget` leaves.
+    pub fn start(api: Api<K>, namespace: &str, forget: fn(&mut K)) -> Arc<Self> {
+        let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+        Self::follow(watcher(api, config).default_backoff(), namespace, forget)
     }
 
-    fn follow<S>(events: S, namespace: &str) -> Arc<Self>
+    fn follow<S>(events: S, namespace: &str, forget: fn(&mut K)) -> Arc<Self>
     where
         S: Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,
     {
         let (resources, writer) = reflector::store();
-        let watched = Arc::new(Self { resources, namespace: namespace.into(), state: Mutex::default() });
+        let watched = Arc::new(Self {
+            resources,
+            namespace: namespace.into(),
+            state: Mutex::default(),
+            news: News::default(),
+        });
         let noted = watched.clone();
         // who manages which field is of no use here, and may be most of a resource
-        let events = events.modify(|resource| resource.managed_fields_mut().clear()).reflect(writer);
+        let events = events
+            .modify(move |resource| {
+                resource.managed_fields_mut().clear();
+                forget(resource);
+            })
+            .reflect(writer);
         tokio::spawn(events.for_each(move |event| {
             noted.note(event.as_ref());
             std::future::ready(())
@@ -69,8 +86,14 @@ where
         let mut state = self.state();
         match event {
             Ok(watcher::Event::Init) => state.listed = false,
-            Ok(watcher::Event::InitDone) => state.listed = true,
-            Ok(_) => {}
+            Ok(watcher::Event::InitDone) => {
+                state.listed = true;
+                self.news.tell_all();
+            }
+            Ok(watcher::Event::InitApply(_)) => {}
+            Ok(watcher::Event::Apply(resource) | watcher::Event::Delete(resource)) => {
+                self.news.tell(&resource.name_any());
+            }
             Err(error) => {
                 tracing::warn!(%error, kind = %K::kind(&()), "the watch broke off");
                 state.failed = Some(Instant::now());
@@ -88,6 +111,18 @@ where
         self.resources.get(&ObjectRef::new(name).within(&self.namespace))
     }
 
+    /// The resource of that name as it was told last, whether or not that is believed. None when there is none, or all are
+    /// being listed anew.
+    pub fn told(&self, name: &str) -> Option<Arc<K>> {
+        let listed = self.state().listed;
+        self.resources.get(&ObjectRef::new(name).within(&self.namespace)).filter(|_| listed)
+    }
+
+    /// Tells when there are news of the resource of that name, from now on.
+    pub fn news_of(&self, name: &str) -> watch::Receiver<()> {
+        self.news.of(name)
+    }
+
     /// All resources, in no order. None when that cannot be told.
     pub fn all(&self) -> Option<Vec<Arc<K>>> {
         let state = self.state();
@@ -97,6 +132,11 @@ where
         }
         drop(state);
         Some(self.resources.state())
+    }
+
+    /// All resources as far as they are known, which may be a moment behind. None before all were listed for the first time.
+    pub fn known(&self) -> Option<Vec<Arc<K>>> {
+        self.state().listed.then(|| self.resources.state())
     }
 
     /// This replica has just written the resource of that name, or is about to.
@@ -142,7 +182,7 @@ mod tests {
 
     fn watched() -> (UnboundedSender<Told>, Arc<Watched<LinkageRun>>) {
         let (sender, events) = unbounded();
-        (sender, Watched::follow(events, "ns"))
+        (sender, Watched::follow(events, "ns", LinkageRun::forget_texts))
     }
 
     async fn tell(events: &UnboundedSender<Told>, told: impl IntoIterator<Item = Told>) {
@@ -174,6 +214,38 @@ mod tests {
         // listed anew, as after a long break: what was known is not believed meanwhile
         tell(&events, [Ok(Event::Init)]).await;
         assert!(watched.get("b").is_none() && watched.all().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_text_that_a_client_chose_is_kept() {
+        let (sender, events) = unbounded();
+        let watched: Arc<Watched<crds::LinkageProject>> =
+            Watched::follow(events, "ns", crds::LinkageProject::forget_texts);
+        let large = "x".repeat(900_000);
+        let project = |name: &str| {
+            let project = json!({
+                "apiVersion": "pprl.dev/v1alpha1", "kind": "LinkageProject",
+                "metadata": {"name": name, "namespace": "ns"},
+                "spec": {"resultType": "Groups", "parties": [{"name": "a"}, {"name": "b"}], "title": large,
+                    "notes": large, "encoding": {"bits": 1024, "schema": {"large": large}}}
+            });
+            serde_json::from_value(project).unwrap()
+        };
+        sender.unbounded_send(Ok(Event::Init)).unwrap();
+        for n in 0..60 {
+            sender.unbounded_send(Ok(Event::InitApply(project(&format!("p{n}"))))).unwrap();
+        }
+        sender.unbounded_send(Ok(Event::InitDone)).unwrap();
+        sender.unbounded_send(Ok(Event::Apply(project("late")))).unwrap();
+        while watched.get("late").is_none() {
+            tokio::task::yield_now().await;
+        }
+        let kept = watched.all().unwrap();
+        assert_eq!(kept.len(), 61);
+        for project in kept {
+            assert!(serde_json::to_string(&*project).unwrap().len() < 1_000);
+            assert_eq!(project.spec.encoding.as_ref().unwrap().bits, Some(1024));
+        }
     }
 
     #[tokio::test(start_paused = true)]

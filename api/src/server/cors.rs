@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{
+    ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, LINK, LOCATION, RANGE, RETRY_AFTER, WARNING,
+};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -30,17 +33,61 @@ pub fn layer(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
     } else {
         AllowOrigin::list(origins.into_iter().map(origin).collect::<anyhow::Result<Vec<_>>>()?)
     };
-    let headers = ["hash-count", "hash-size", "return-object-store-address"].map(HeaderName::from_static);
+    let headers = [
+        "hash-count",
+        "hash-size",
+        "return-object-store-address",
+        "tus-resumable",
+        "upload-length",
+        "upload-metadata",
+        "upload-offset",
+        "x-http-method-override",
+    ]
+    .map(HeaderName::from_static);
+    let tus_answers = [
+        "upload-offset",
+        "upload-length",
+        "upload-expires",
+        "upload-metadata",
+        "tus-resumable",
+        "tus-version",
+    ]
+    .map(HeaderName::from_static);
     let layer = CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers(
-            [AUTHORIZATION, CONTENT_TYPE, CONTENT_ENCODING, REQUEST_ID]
-                .into_iter()
-                .chain(headers)
-                .collect::<Vec<_>>(),
+            [
+                ACCEPT,
+                AUTHORIZATION,
+                CONTENT_TYPE,
+                CONTENT_ENCODING,
+                IF_NONE_MATCH,
+                IF_RANGE,
+                RANGE,
+                REQUEST_ID,
+            ]
+            .into_iter()
+            .chain(headers)
+            .collect::<Vec<_>>(),
         )
-        .expose_headers([REQUEST_ID, RETRY_AFTER, CONTENT_DISPOSITION])
+        .expose_headers(
+            [
+                ACCEPT_RANGES,
+                CONTENT_DISPOSITION,
+                CONTENT_LENGTH,
+                CONTENT_RANGE,
+                ETAG,
+                LINK,
+                LOCATION,
+                REQUEST_ID,
+                RETRY_AFTER,
+                WARNING,
+            ]
+            .into_iter()
+            .chain(tus_answers)
+            .collect::<Vec<_>>(),
+        )
         .max_age(MAX_AGE);
     Ok(Some(layer))
 }

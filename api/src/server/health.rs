@@ -2,40 +2,39 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use crate::App;
-
-/// For how long it is taken as known whether Kubernetes and the store can be reached.
-const AGE: Duration = Duration::from_secs(2);
-/// How long each may take to answer.
-const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What the health endpoints need.
 pub struct Health {
     app: Arc<App>,
     metrics: PrometheusHandle,
+    starting: AtomicBool,
     stopping: AtomicBool,
-    checked: Mutex<Option<(Instant, Result<(), String>)>>,
 }
 
 impl Health {
     /// Health of a service, with the metrics that it records.
     pub fn new(app: Arc<App>, metrics: PrometheusHandle) -> Arc<Self> {
-        Arc::new(Self { app, metrics, stopping: AtomicBool::new(false), checked: Mutex::default() })
+        let (starting, stopping) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { app, metrics, starting, stopping })
     }
 
-    /// From now on it is not ready: no new requests are to come.
+    /// Whether it has just been started, and is not ready yet.
+    pub fn set_starting(&self, starting: bool) {
+        self.starting.store(starting, Ordering::Relaxed);
+    }
+
+    /// From now on it is not ready: no new requests are to come, and none waits for news any more.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.app.stopping.cancel();
     }
 
     /// Keeps memory bounded; to be called every few seconds.
@@ -43,50 +42,32 @@ impl Health {
         self.metrics.run_upkeep();
         self.app.throttle.tidy();
     }
-
-    async fn ready(&self) -> Result<(), String> {
-        if self.stopping.load(Ordering::Relaxed) {
-            return Err("stopping".into());
-        }
-        let mut checked = self.checked.lock().await;
-        if let Some((when, result)) = &*checked
-            && when.elapsed() < AGE
-        {
-            return result.clone();
-        }
-        let result = self.check().await;
-        if let Err(why) = &result {
-            tracing::warn!(why, "not ready");
-        }
-        *checked = Some((Instant::now(), result.clone()));
-        result
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        let kubernetes = tokio::time::timeout(PATIENCE, self.app.cluster.check());
-        let store = tokio::time::timeout(PATIENCE, self.app.store.check());
-        let (kubernetes, store) = tokio::join!(kubernetes, store);
-        kubernetes
-            .map_err(|_| "Kubernetes does not answer".to_owned())?
-            .map_err(|error| error.to_string())?;
-        store.map_err(|_| "the store does not answer".to_owned())?.map_err(|error| error.to_string())
-    }
 }
 
-/// `/healthz`: the process answers. `/readyz`: Kubernetes and the store do so too. `/metrics`: for Prometheus.
+/// `/healthz`: the process answers. `/readyz`: it takes requests. `/dependencies`: whether the store and Kubernetes answer,
+/// which is no reason to send requests elsewhere, as they are the same for all replicas. `/metrics`: for Prometheus.
 pub fn router(health: Arc<Health>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/dependencies", get(dependencies))
         .route("/metrics", get(metrics))
         .with_state(health)
 }
 
-async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
-    match health.ready().await {
-        Ok(()) => (StatusCode::OK, "ok\n".into()),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
+    if health.stopping.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if health.starting.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
+    } else {
+        (StatusCode::OK, "ok\n")
     }
+}
+
+async fn dependencies(State(health): State<Arc<Health>>) -> (StatusCode, String) {
+    let (all, told) = health.app.surroundings.told();
+    (if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, told)
 }
 
 async fn metrics(State(health): State<Arc<Health>>) -> String {

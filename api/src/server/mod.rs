@@ -4,6 +4,7 @@ pub mod cors;
 pub mod health;
 pub mod paths;
 pub mod serve;
+pub mod surroundings;
 pub mod telemetry;
 pub mod tls;
 pub mod traces;

@@ -28,6 +28,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes of a request's headers, its request line included.
 const MAX_HEADER_BYTES: usize = 64 << 10;
+/// Most bytes that are read ahead of a connection: with their number it bounds the memory that connections take.
+pub const MAX_BUFFER_BYTES: usize = 64 << 10;
 
 /// Where connections come from, and how they are spoken with.
 pub struct Listener {
@@ -127,6 +129,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_header_size(MAX_HEADER_BYTES)
+        .max_buf_size(MAX_BUFFER_BYTES)
         // who has sent a whole request and will send no more still waits for the answer
         .half_close(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));

@@ -16,10 +16,15 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken over from a client or proxy.
 const MAX_ID: usize = 64;
 
+/// The id of a request, for whoever answers it.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub HeaderValue);
+
 /// Gives the request an id, logs it, and counts it.
-pub async fn observe(request: Request, next: Next) -> Response {
+pub async fn observe(mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned().unwrap_or_else(fresh_id);
+    request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     // at the level that is never switched off, so that lines of the audit log have it; the path, but not the query, which is no part of the contract and may hold anything

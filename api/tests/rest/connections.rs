@@ -20,7 +20,7 @@ pub struct Server {
     served: JoinHandle<()>,
 }
 
-async fn start(service: &Service) -> Server {
+pub async fn start(service: &Service) -> Server {
     start_with(service, None).await
 }
 
@@ -44,7 +44,7 @@ fn head(project: &str, token: &str, length: usize) -> String {
     )
 }
 
-async fn read_all(stream: &mut TcpStream) -> String {
+pub async fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = String::new();
     tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     answer

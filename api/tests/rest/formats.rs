@@ -27,7 +27,7 @@ fn complete(service: &Service, run: &str, names: &[&str], formats: &[(&str, &str
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             let content = content(name, ending);
             std::fs::write(path, &content).unwrap();
-            let blake3 = format!("{ending:0>64}");
+            let blake3 = blake3::hash(content.as_bytes()).to_hex().to_string();
             results.push(
                 json!({"name": name, "format": format, "key": key, "bytes": content.len(), "blake3": blake3}),
             );
@@ -120,16 +120,16 @@ async fn there_are_no_other_files() {
             service.call("GET", &format!("{path}{file}"), token, Value::Null).await.problem(404);
         }
     }
-    // as with the result, the state is told before the token is judged
+    // as with the result, the state is told to holders of tokens alone
     let (project, run, path) = service.project_with_run("groups", "result.csv").await;
-    service.tells_the_state_first(&project, &run, &path).await;
+    service.tells_the_state_to_holders_of_tokens(&project, &run, &path).await;
 }
 
 #[tokio::test]
 async fn similarity_scores_may_lie_beside_groups() {
     let service = Service::new();
     let (project, run, path) = service.project_with_run("groups", "similarity-scores").await;
-    service.tells_the_state_first(&project, &run, &path).await;
+    service.tells_the_state_to_holders_of_tokens(&project, &run, &path).await;
     complete(&service, &run, &["groups"], &ALL);
     let detail = service.get(&path, &project.result).await.problem(404);
     assert!(detail.contains("additional_results"), "{detail}");

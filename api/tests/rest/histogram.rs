@@ -25,7 +25,7 @@ async fn it_is_for_the_result_token_once_the_run_is_complete() {
     let service = Service::new();
     for result_type in ["groups", "similarity_scores", "permutations"] {
         let (project, run, path) = service.project_with_run(result_type, "histogram").await;
-        service.tells_the_state_first(&project, &run, &path).await;
+        service.tells_the_state_to_holders_of_tokens(&project, &run, &path).await;
         let scores =
             json!({"threshold": 0.8, "floor": 0.6, "bin_width": 0.01, "histograms": [], "estimates": []});
         complete(&service, &run, Some(&scores));

@@ -28,6 +28,8 @@ pub struct Objects {
     versions: u64,
     /// All requests fail.
     pub away: bool,
+    /// All requests are refused, as of a service without rights.
+    pub refuses: bool,
     /// So many writes of a status are done, but answered with an error.
     pub lost_answers: u32,
     pub before_write: Option<BeforeWrite>,
@@ -98,6 +100,9 @@ impl Objects {
         if self.away {
             return failure(503, "away");
         }
+        if self.refuses {
+            return failure(403, "forbidden");
+        }
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         match segments.last() {
@@ -114,17 +119,24 @@ impl Objects {
             ("GET", [plural]) => (StatusCode::OK, self.list(plural)),
             ("GET", [plural, name]) => self.get(plural, name),
             ("PUT", [plural, name, "status"]) => self.replace_status(plural, name, &body),
+            ("PATCH", [plural, name]) if *plural != "events" => self.merge(plural, name, &body),
             ("DELETE", [plural, name]) => self.delete(plural, name, &body),
             ("PATCH", ["events", _]) => (StatusCode::OK, body),
             _ => failure(405, path),
         }
     }
 
-    /// Kubernetes knows one user, whose token is this.
+    /// Kubernetes knows one user, who has these tokens: one for the API server, and one for the service.
     fn review_token(body: &Value) -> Value {
-        let known = body["spec"]["token"] == "kubernetes.token.of-ann";
-        let status = if known {
-            json!({"authenticated": true, "user": {"username": "ann", "groups": ["research"]}})
+        let audience = match body["spec"]["token"].as_str() {
+            Some("kubernetes.token.of-ann") => "kubernetes",
+            Some("kubernetes.token.of-ann-for-linkage-operator") => "linkage-operator",
+            _ => "",
+        };
+        let asked =
+            body["spec"]["audiences"].as_array().cloned().unwrap_or_else(|| vec![json!("kubernetes")]);
+        let status = if asked.contains(&json!(audience)) {
+            json!({"authenticated": true, "audiences": [audience], "user": {"username": "ann", "groups": ["research"]}})
         } else {
             json!({"authenticated": false, "error": "invalid bearer token"})
         };
@@ -176,6 +188,26 @@ impl Objects {
         self.get(plural, name)
     }
 
+    /// A merge patch that names the version which it is of.
+    fn merge(&mut self, plural: &str, name: &str, patch: &Value) -> (StatusCode, Value) {
+        if let Some(mut hook) = self.before_write.take() {
+            hook(self);
+        }
+        let (status, current) = self.get(plural, name);
+        if status != StatusCode::OK {
+            return (status, current);
+        }
+        if current["metadata"]["resourceVersion"] != patch["metadata"]["resourceVersion"] {
+            return failure(409, "the object has been modified");
+        }
+        self.change(plural, name, |resource| merge(resource, patch));
+        if self.lost_answers > 0 {
+            self.lost_answers -= 1;
+            return failure(504, "lost");
+        }
+        self.get(plural, name)
+    }
+
     /// With a finalizer the resource stays, marked as deleted; without one it is gone.
     fn delete(&mut self, plural: &str, name: &str, options: &Value) -> (StatusCode, Value) {
         let (status, current) = self.get(plural, name);
@@ -192,8 +224,27 @@ impl Objects {
     }
 }
 
+/// RFC 7396.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (name, value) in fields {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut target[name], value);
+        }
+    }
+}
+
 fn failure(code: u16, message: &str) -> (StatusCode, Value) {
     let reason = match code {
+        403 => "Forbidden",
         404 => "NotFound",
         405 => "MethodNotAllowed",
         409 => "Conflict",

@@ -150,7 +150,7 @@ async fn there_are_no_other_files_and_the_api_is_as_it_was() {
 async fn requests_for_the_page_count_like_any_others() {
     let service = Service::with(|app, _| {
         let one = std::num::NonZeroU32::MIN;
-        let rates = api::limits::throttle::Rates { requests: Some(one), burst: one, uploads: 1 };
+        let rates = api::limits::throttle::Rates { requests: Some(one), burst: one };
         app.throttle = api::limits::throttle::Throttle::new(rates);
     });
     assert_eq!(get(&service, "/").await.status, 200);

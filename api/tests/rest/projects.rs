@@ -1,5 +1,7 @@
 //! Creating, describing, listing and deleting projects; and the service's own endpoints.
 
+use api::access::creation::Creation;
+use api::limits::quotas::{Ledger, Quotas};
 use serde_json::{Value, json};
 
 use crate::service::Service;
@@ -27,8 +29,11 @@ async fn a_project_is_created_described_listed_and_deleted() {
     let resource = service.kubernetes.project(&project.id);
     assert_eq!(resource["spec"]["encoding"]["bits"], 1024);
 
-    let listed = service.call("GET", "/projects", None, Value::Null).await;
-    assert_eq!(listed.body, json!([{"project_id": project.id, "time_added": "2030-01-01T00:00:01Z"}]));
+    let listed = service.get("/projects", &project.result).await;
+    assert_eq!(
+        listed.body,
+        json!([{"project_id": project.id, "time_added": "2030-01-01T00:00:01.000000+00:00"}])
+    );
 
     let deleted = service.call("DELETE", &path, Some(&project.result), Value::Null).await;
     assert_eq!(deleted.status, 204);
@@ -37,7 +42,104 @@ async fn a_project_is_created_described_listed_and_deleted() {
     service.get(&path, &project.result).await.problem(403);
     service.get(&format!("{path}/runs"), &project.result).await.problem(403);
     service.upload(&project.id, &project.update[0], crate::service::clks(2, 128)).await.problem(403);
-    assert_eq!(service.call("GET", "/projects", None, Value::Null).await.body, json!([]));
+    assert_eq!(service.get("/projects", &project.result).await.body, json!([]));
+}
+
+#[tokio::test]
+async fn a_caller_sees_the_projects_that_its_token_is_for() {
+    let service = Service::new();
+    let (ours, theirs) =
+        (service.create_of_type("groups").await, service.create_of_type("permutations").await);
+    let ids = async |service: &Service, token: Option<&str>| {
+        let listed = service.call("GET", "/projects", token, Value::Null).await;
+        let listed = listed.body.as_array().unwrap().clone();
+        listed.iter().map(|project| project["project_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let receipt = service.token(&theirs.id, crds::tokens::Role::Receipt("party-1"));
+    for (token, project) in
+        [(&ours.result, &ours), (&ours.update[1], &ours), (&theirs.result, &theirs), (&receipt, &theirs)]
+    {
+        assert_eq!(ids(&service, Some(token)).await, std::slice::from_ref(&project.id));
+    }
+    for token in [None, Some("wrong"), Some("")] {
+        assert!(ids(&service, token).await.is_empty(), "{token:?}");
+    }
+    let open = Service::with(|app, _| app.lists_all_projects = true);
+    let project = open.create_of_type("groups").await;
+    assert_eq!(ids(&open, None).await, [project.id]);
+}
+
+#[tokio::test]
+async fn a_large_schema_is_in_the_store_and_is_handed_out_as_it_was_sent() {
+    let service = Service::new();
+    let schema = json!({"clkConfig": {"l": 512}, "large": "x".repeat(900_000)});
+    let project = service.create(json!({"schema": schema, "result_type": "groups", "name": "n"})).await;
+    let resource = service.kubernetes.project(&project.id);
+    assert!(resource.to_string().len() < 2_000, "{}", resource.to_string().len());
+    let stored = &resource["spec"]["encoding"]["storedSchema"];
+    assert_eq!((&stored["key"], &stored["bytes"]), (&json!("schema.json"), &json!(schema.to_string().len())));
+    assert_eq!(resource["spec"]["encoding"]["bits"], 512);
+    // where the operator purges it with all else of the project
+    let objects = service.objects();
+    assert!(objects.len() == 1 && objects[0].contains(&service.folder(&project.id)), "{objects:?}");
+
+    let path = format!("/projects/{}", project.id);
+    let described = service.get(&path, &project.result).await;
+    assert_eq!((&described.body["schema"], &described.body["name"]), (&schema, &json!("n")));
+    std::fs::write(&objects[0], "x".repeat(schema.to_string().len())).unwrap();
+    service.get(&path, &project.result).await.problem(500);
+}
+
+#[tokio::test]
+async fn a_schema_that_is_nested_too_deeply_is_refused() {
+    let service = Service::new();
+    let deep = format!("{}1{}", "{\"a\":".repeat(60_000), "}".repeat(60_000));
+    let body = format!("{{\"schema\": {deep}, \"result_type\": \"groups\"}}");
+    let request = axum::http::Request::post("/api/v1/projects").header("content-type", "application/json");
+    service.send(request.body(body.into()).unwrap()).await.problem(400);
+    assert!(service.kubernetes.objects().resources.is_empty());
+}
+
+#[tokio::test]
+async fn there_is_a_quota_of_projects_runs_and_bytes_and_the_answer_says_which() {
+    let quotas =
+        |quotas: Quotas| Service::with(|app, _| app.ledger = Ledger::new(quotas, app.judge.key().clone()));
+    let body = |bytes: usize| json!({"schema": {}, "result_type": "groups", "notes": "x".repeat(bytes)});
+    let create =
+        async |service: &Service, bytes: usize| service.call("POST", "/projects", None, body(bytes)).await;
+
+    let service = quotas(Quotas { projects: 2, runs_per_project: 1, ..Quotas::default() });
+    let project = service.create_of_type("groups").await;
+    assert_eq!(create(&service, 0).await.status, 201);
+    let detail = create(&service, 0).await.problem(403);
+    assert!(detail.contains("2 projects in this installation"), "{detail}");
+    service.create_run(&project).await;
+    let runs = format!("/projects/{}/runs", project.id);
+    let detail =
+        service.call("POST", &runs, Some(&project.result), json!({"threshold": 0.8})).await.problem(403);
+    assert!(detail.contains("1 runs of one project"), "{detail}");
+    let service = quotas(Quotas { bytes: 1_000, ..Quotas::default() });
+    assert_eq!(create(&service, 900).await.status, 201);
+    let detail = create(&service, 200).await.problem(403);
+    assert!(detail.contains("1000 bytes of schemas, names and notes in this installation"), "{detail}");
+    assert_eq!(create(&service, 50).await.status, 201);
+}
+
+#[tokio::test]
+async fn only_holders_of_a_creation_token_create_where_it_is_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens");
+    std::fs::write(&file, "a-creation-token-of-ours\n").unwrap();
+    let service = Service::with(|app, _| {
+        app.creation = Creation::Tokens { file, key: app.judge.key().clone() };
+    });
+    let create = async |token: Option<&str>| {
+        service.call("POST", "/projects", token, json!({"schema": {}, "result_type": "groups"})).await
+    };
+    create(None).await.problem(400);
+    create(Some("another")).await.problem(403);
+    assert!(service.kubernetes.objects().resources.is_empty());
+    assert_eq!(create(Some("a-creation-token-of-ours")).await.status, 201);
 }
 
 #[tokio::test]
@@ -131,7 +233,7 @@ async fn a_project_tells_how_far_each_party_is() {
         service.get(&format!("/projects/{}", project.id), &project.result).await.body["parties"].clone();
     assert_eq!(parties[0], json!({"name": "party-1", "state": "rejected", "message": "too short"}));
     assert_eq!((&parties[1]["state"], &parties[1]["records"]), (&json!("contributed"), &json!(3)));
-    assert!(parties[1]["time_contributed"].as_str().unwrap().ends_with('Z'), "{parties}");
+    assert!(parties[1]["time_contributed"].as_str().unwrap().ends_with("+00:00"), "{parties}");
 }
 
 #[tokio::test]
@@ -149,7 +251,7 @@ async fn a_receipt_token_tells_nothing_of_the_size_of_other_data() {
     };
     assert_eq!(records(&project.result).await, [json!(3), json!(4)]);
     assert_eq!(records(&receipts[0]).await, [json!(3), Value::Null]);
-    assert_eq!(records(&receipts[1]).await, [Value::Null, json!(4)]);
+    assert_eq!(records(&receipts[1]).await, [json!(4), Value::Null]);
 }
 
 #[tokio::test]
@@ -159,6 +261,7 @@ async fn the_service_tells_its_state_and_version() {
     let status = service.call("GET", "/status", None, Value::Null).await;
     assert_eq!(status.body, json!({"status": "ok", "project_count": 1, "rate": 1}));
     let version = service.call("GET", "/version", None, Value::Null).await.body;
+    assert_eq!(version["entityservice"], "v1.15.1");
     for name in ["anonlink", "entityservice", "python", "linkage-operator"] {
         assert!(version[name].is_string(), "{version}");
     }

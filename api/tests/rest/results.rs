@@ -1,8 +1,9 @@
-//! Downloading results: the state is told before the token is judged, and each token opens what is its own.
+//! Downloading results: the state is told to holders of tokens alone, and each token opens what is its own.
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use crds::tokens::Role;
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -15,7 +16,8 @@ fn complete(service: &Service, run: &str, objects: &[(&str, Value)]) {
         let path = service.store.path().join(&key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content.to_string()).unwrap();
-        json!({"name": name, "key": key, "bytes": content.to_string().len(), "blake3": "0a".repeat(32)})
+        let blake3 = blake3::hash(content.to_string().as_bytes()).to_hex().to_string();
+        json!({"name": name, "key": key, "bytes": content.to_string().len(), "blake3": blake3})
     });
     let results: Vec<_> = results.collect();
     service.kubernetes.change("linkageruns", run, |resource| {
@@ -24,10 +26,10 @@ fn complete(service: &Service, run: &str, objects: &[(&str, Value)]) {
 }
 
 #[tokio::test]
-async fn the_state_is_told_before_the_token_is_judged() {
+async fn the_state_is_told_to_holders_of_tokens_alone() {
     let service = Service::new();
     let (project, run, path) = service.project_with_run("groups", "result").await;
-    service.tells_the_state_first(&project, &run, &path).await;
+    service.tells_the_state_to_holders_of_tokens(&project, &run, &path).await;
     complete(&service, &run, &[("groups", json!({"groups": []}))]);
     for token in ["wrong", &project.update[0], &service.token(&project.id, Role::Receipt("party-1"))] {
         service.get(&path, token).await.problem(403);
@@ -74,7 +76,6 @@ async fn each_party_gets_its_own_permutation_and_the_analyst_the_mask() {
     for path in [path.clone(), format!("/projects/{}", project.id)] {
         service.get(&path, &project.update[0]).await.problem(403);
     }
-    service.get(&format!("/projects/{}/runs", project.id), &receipts[0]).await.problem(403);
     let project_path = format!("/projects/{}", project.id);
     service.call("DELETE", &project_path, Some(&receipts[0]), Value::Null).await.problem(403);
 }
@@ -185,4 +186,49 @@ async fn a_result_of_another_size_than_was_written_is_not_handed_out() {
     let object = service.store.path().join(format!("runs/{run}/result/groups.json"));
     std::fs::write(object, r#"{"groups": []}"#).unwrap();
     service.get(&path, &project.result).await.problem(500);
+}
+
+/// The bytes that came, and whether the body ended as it should.
+async fn received(service: &Service, path: &str, token: &str, range: Option<&str>) -> (Vec<u8>, bool) {
+    let request = Request::get(format!("/api/v1{path}")).header("authorization", token);
+    let request = range.into_iter().fold(request, |request, range| request.header("range", range));
+    let response = service.rest.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert!(response.status().is_success(), "{}", response.status());
+    let (mut bytes, mut chunks) = (Vec::new(), response.into_body().into_data_stream());
+    while let Some(chunk) = chunks.next().await {
+        match chunk {
+            Ok(chunk) => bytes.extend_from_slice(&chunk),
+            Err(_) => return (bytes, false),
+        }
+    }
+    (bytes, true)
+}
+
+#[tokio::test]
+async fn a_result_that_is_not_what_was_written_is_broken_off_and_never_ends() {
+    let service = Service::new();
+    let (project, run, path) = service.project_with_run("groups", "result").await;
+    let groups: Vec<Value> = (0..50_000).map(|record| json!([[0, record], [1, record]])).collect();
+    let content = json!({ "groups": groups });
+    complete(&service, &run, &[("groups", content.clone())]);
+    let whole = format!("bytes=0-{}", content.to_string().len() - 1);
+    let all = received(&service, &path, &project.result, None).await;
+    assert_eq!(all, (content.to_string().into_bytes(), true));
+    assert_eq!(received(&service, &path, &project.result, Some(&whole)).await, all);
+
+    let object = service.store.path().join(format!("runs/{run}/result/groups.json"));
+    for at in [0, content.to_string().len() / 2, content.to_string().len() - 1] {
+        let mut changed = content.to_string().into_bytes();
+        changed[at] ^= 1;
+        std::fs::write(&object, &changed).unwrap();
+        for range in [None, Some(whole.as_str())] {
+            let (bytes, ended) = received(&service, &path, &project.result, range).await;
+            assert!(!ended && bytes.len() < changed.len(), "{at}: {} bytes came", bytes.len());
+        }
+        // of a part no hash is known
+        assert_eq!(
+            received(&service, &path, &project.result, Some("bytes=0-9")).await,
+            (changed[..10].to_vec(), true)
+        );
+    }
 }

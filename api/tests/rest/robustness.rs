@@ -33,6 +33,34 @@ async fn errors_of_the_framework_are_problems_too() {
 }
 
 #[tokio::test]
+async fn problems_are_told_apart_by_a_type_that_is_listed_at_the_path_it_names() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let path = format!("/projects/{}", project.id);
+    let run = format!("{path}/runs/{}", service.create_run(&project).await);
+    let refused = json!({"schema": {}, "result_type": "groups", "number_parties": 1});
+    let told = [
+        (service.call("POST", "/projects", None, refused).await, "invalid-request"),
+        (service.upload(&project.id, &project.update[0], "{\"clks\": [\"?\"]}").await, "invalid-data"),
+        (service.call("GET", &path, None, Value::Null).await, "missing-token"),
+        (service.get(&path, "wrong").await, "forbidden"),
+        (service.get("/nothing", "").await, "unknown-path"),
+        (service.call("PUT", "/projects", None, Value::Null).await, "method-not-allowed"),
+        (service.get(&format!("{run}/result"), &project.result).await, "no-result-yet"),
+    ];
+    let listed = service.call("GET", "/problems", None, Value::Null).await.body;
+    for (answer, name) in told {
+        let (kind, status) = (format!("/api/v1/problems#{name}"), answer.status.as_u16());
+        assert_eq!(answer.body["type"], kind, "{answer:?}");
+        let row = listed.as_array().unwrap().iter().find(|row| row["type"] == kind);
+        assert_eq!(row.unwrap_or_else(|| panic!("{kind} is not listed"))["status"], status);
+    }
+    service.kubernetes.objects().away = true;
+    let away = service.get(&path, &project.result).await;
+    assert_eq!(away.body["type"], "/api/v1/problems#unavailable");
+}
+
+#[tokio::test]
 async fn every_answer_carries_the_id_of_its_request() {
     let service = Service::new();
     let fresh = service.call("GET", "/version", None, Value::Null).await;
@@ -49,7 +77,7 @@ async fn while_kubernetes_is_away_it_is_503_and_clients_may_try_again() {
     let path = format!("/projects/{}", project.id);
     let calls = [
         service.call("GET", "/status", None, Value::Null).await,
-        service.call("GET", "/projects", None, Value::Null).await,
+        service.get("/projects", &project.result).await,
         service.call("POST", "/projects", None, json!({"schema": {}, "result_type": "groups"})).await,
         service.get(&path, &project.result).await,
         service.upload(&project.id, &project.update[0], clks(2, 64)).await,
@@ -87,7 +115,9 @@ async fn objects_that_may_have_been_claimed_stay() {
     service.kubernetes.objects().away = false;
     let key = service.party(&project.id, 0)["encodings"].as_str().unwrap().to_owned();
     assert!(service.store.path().join(key).exists());
-    service.upload(&project.id, &project.update[0], clks(2, 64)).await.problem(403);
+    // the answer was lost, the contribution was not
+    assert_eq!(service.upload(&project.id, &project.update[0], clks(2, 64)).await.status, 201);
+    service.upload(&project.id, &project.update[0], clks(3, 64)).await.problem(403);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::service::Service;
+use crate::service::{Service, clks};
 
 #[tokio::test]
 async fn a_run_is_created_described_listed_and_deleted() {
@@ -17,7 +17,10 @@ async fn a_run_is_created_described_listed_and_deleted() {
     let path = format!("{runs}/{id}");
     assert_eq!(service.get(&path, &project.result).await.body, created.body);
     let listed = service.get(&runs, &project.result).await.body;
-    assert_eq!(listed, json!([{"run_id": id, "time_added": "2030-01-01T00:00:02Z", "state": "created"}]));
+    assert_eq!(
+        listed,
+        json!([{"run_id": id, "time_added": "2030-01-01T00:00:02.000000+00:00", "state": "created"}])
+    );
 
     assert_eq!(service.call("DELETE", &path, Some(&project.result), Value::Null).await.status, 204);
     service.call("DELETE", &path, Some(&project.result), Value::Null).await.problem(403);
@@ -57,9 +60,32 @@ async fn the_status_follows_the_resource() {
     let running = service.get(&path, &project.result).await.body;
     assert_eq!(
         (&running["state"], &running["time_started"]),
-        (&json!("running"), &json!("2030-01-01T00:01:00Z"))
+        (&json!("running"), &json!("2030-01-01T00:01:00.000000+00:00"))
     );
     assert_eq!(running["current_stage"]["progress"]["relative"], 0.25);
+}
+
+#[tokio::test]
+async fn a_run_shows_an_error_while_a_partys_data_cannot_be_linked_and_goes_back_when_it_is_repaired() {
+    let service = Service::new();
+    let project = service.create_of_type("groups").await;
+    let run = service.create_run(&project).await;
+    let path = format!("/projects/{}/runs/{run}/status", project.id);
+    let status = async || service.get(&path, &project.result).await.body;
+    assert_eq!(status().await["state"], "created");
+    assert_eq!(service.upload(&project.id, &project.update[0], clks(3, 128)).await.status, 201);
+    assert_eq!(service.upload(&project.id, &project.update[1], clks(3, 64)).await.status, 201);
+    let failed = status().await;
+    assert_eq!((&failed["state"], &failed["current_stage"]["number"]), (&json!("error"), &json!(1)));
+    assert!(failed["message"].as_str().unwrap().contains("512 bits"), "{failed}");
+    let listed = service.get(&format!("/projects/{}/runs", project.id), &project.result).await.body;
+    assert_eq!(listed[0]["state"], "error");
+    // there may yet be a result
+    let result = path.replace("/status", "/result");
+    service.get(&result, &project.result).await.problem(404);
+
+    assert_eq!(service.upload(&project.id, &project.update[1], clks(3, 128)).await.status, 201);
+    assert_eq!(status().await["state"], "created");
 }
 
 #[tokio::test]

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use api::access::auth::Judge;
 use api::kubernetes::cluster::Cluster;
+use api::limits::places::Shares;
+use api::limits::quotas::Quotas;
 use api::limits::throttle::Rates;
+use api::limits::waiting::MostWaiting;
 use api::router::{Rest, rest};
 use api::{App, Limits};
 use axum::body::{Body, to_bytes};
@@ -62,7 +65,11 @@ impl Service {
                 max_encoding_bytes: 1024,
                 max_upload_bytes: 1 << 20,
                 read_timeout: Duration::from_secs(5),
-                rates: Rates { requests: None, burst: NonZeroU32::MIN, uploads: 16 },
+                rates: Rates { requests: None, burst: NonZeroU32::MIN },
+                uploads: Shares { all: 16, address: 16, project: 16, party: 16 },
+                quotas: Quotas::default(),
+                waiting: MostWaiting { in_all: 100, of_client: 10 },
+                upload_expiry: Duration::from_secs(3600),
             },
         );
         change(&mut app, &kubernetes);
@@ -71,7 +78,20 @@ impl Service {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.rest.clone().oneshot(request).await.unwrap();
+        Self::send_to(&self.rest, request).await
+    }
+
+    /// Another replica of the same service.
+    pub fn replica(&self) -> Rest {
+        let store = Store::in_directory(self.store.path()).unwrap();
+        let cluster = Cluster::new(self.kubernetes.client(), NAMESPACE);
+        let installation = self.app.installation.clone();
+        let app = App::new(cluster, store, Judge::new(master_key()), installation, self.app.limits);
+        rest(Arc::new(app), None)
+    }
+
+    pub async fn send_to(rest: &Rest, request: Request<Body>) -> Answer {
+        let response = rest.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 1 << 24).await.unwrap();
         let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
@@ -149,16 +169,19 @@ impl Service {
         (project, run, path)
     }
 
-    /// Asserts that a run that waits, and one that has failed, tells so at this path before the token is judged; only that
-    /// there is a token is asked for.
-    pub async fn tells_the_state_first(&self, project: &Created, run: &str, path: &str) {
+    /// Asserts that a run that waits, and one that has failed, tells so at this path to the holder of any of the project's
+    /// tokens, and that others see the same whatever its state.
+    pub async fn tells_the_state_to_holders_of_tokens(&self, project: &Created, run: &str, path: &str) {
         self.call("GET", path, None, Value::Null).await.problem(400);
         for (stage, status) in [("Scoring", 404), ("Failed", 500)] {
             self.kubernetes
                 .change("linkageruns", run, |resource| resource["status"] = json!({ "stage": stage }));
-            for token in [project.result.as_str(), "wrong"] {
+            for token in [&project.result, &project.update[0]] {
                 self.get(path, token).await.problem(status);
             }
+            let refused = self.get(path, "wrong").await;
+            refused.problem(403);
+            assert_eq!(refused.body, self.get("/projects/none/runs/none/result", "wrong").await.body);
         }
     }
 
@@ -208,7 +231,9 @@ impl Answer {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(self.body["status"], status);
-        assert_eq!(self.body["type"], "about:blank");
+        let kinds = api::problem::ProblemKind::ALL;
+        let kind = kinds.iter().find(|kind| self.body["type"] == kind.uri());
+        assert_eq!(kind.unwrap_or_else(|| panic!("{self:?}")).status(), status);
         assert!(self.body["title"].is_string());
         self.body["detail"].as_str().unwrap().to_owned()
     }

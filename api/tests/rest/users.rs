@@ -1,5 +1,6 @@
 //! Reading by a Kubernetes identity.
 
+use api::access::creation::{Creation, Users};
 use api::access::identity::Identities;
 use serde_json::{Value, json};
 
@@ -87,4 +88,36 @@ async fn while_kubernetes_is_away_it_is_503() {
     let project = service.create_of_type("groups").await;
     service.kubernetes.objects().away = true;
     service.call("GET", &format!("/projects/{}", project.id), Some(ANN), Value::Null).await.problem(503);
+}
+
+#[tokio::test]
+async fn users_whom_the_cluster_lets_create_projects_do_so_where_it_is_so() {
+    let service = Service::with(|app, kubernetes| {
+        let identities = Identities::new(kubernetes.client(), NAMESPACE);
+        app.creation = Creation::Users(Box::new(Users::new(identities, "linkage-operator")));
+    });
+    let create = async |token: Option<&str>| {
+        service.call("POST", "/projects", token, json!({"schema": {}, "result_type": "groups"})).await
+    };
+    let allow = || service.kubernetes.objects().allowed = vec!["create linkageprojects -".into()];
+    create(None).await.problem(400);
+    create(Some("0123456789abcdef")).await.problem(403);
+    create(Some("Bearer other")).await.problem(403);
+    // a token that was made for something else
+    allow();
+    create(Some(ANN)).await.problem(403);
+    let for_us = "Bearer kubernetes.token.of-ann-for-linkage-operator";
+    assert_eq!(create(Some(for_us)).await.status, 201);
+    // it is remembered for a moment
+    service.kubernetes.objects().allowed.clear();
+    assert_eq!(create(Some(for_us)).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_user_who_may_list_projects_sees_all_of_them() {
+    let service = for_users();
+    let project = service.create_of_type("groups").await;
+    assert_eq!(service.get("/projects", ANN).await.body, json!([]));
+    service.kubernetes.objects().allowed = vec!["list linkageprojects -".into()];
+    assert_eq!(service.get("/projects", ANN).await.body[0]["project_id"], project.id);
 }

@@ -101,6 +101,14 @@ livenessProbe:
 {{- end }}
 {{- end }}
 
+{{/* Which webhooks projects may name: for operator and api. */}}
+{{- define "linkage.webhooks" -}}
+{{- with .Values.webhooks.allowedUrls }}
+- name: WEBHOOK_URLS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- end }}
+
 {{/* Keys of the store, from the component's Secret. (list $ "api") */}}
 {{- define "linkage.credentials" -}}
 {{- with include "linkage.storeSecret" . -}}

@@ -71,9 +71,9 @@ with all but a few keys is allowed for all, and denied for those.
 */}}
 {{- define "linkage.storePolicies" -}}
 operator:
-  - {Effect: Allow, Action: ["s3:CreateBucket", "s3:ListBucket", "s3:ListBucketMultipartUploads"], Resource: [bucket]}
+  - {Effect: Allow, Action: ["s3:CreateBucket", "s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"], Resource: [bucket]}
   - {Effect: Allow, Action: ["s3:GetObject"], Resource: [runs/*/summary.json, runs/*/pairs/*.json, projects/*/contribution.json]}
-  - {Effect: Allow, Action: ["s3:DeleteObject", "s3:AbortMultipartUpload"], Resource: [projects/*, runs/*]}
+  - {Effect: Allow, Action: ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"], Resource: [projects/*, runs/*]}
 api:
   - {Effect: Allow, Action: ["s3:ListBucket", "s3:ListBucketMultipartUploads"], Resource: [bucket]}
   - {Effect: Allow, Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], Resource: [projects/*]}

@@ -29,6 +29,8 @@ pub struct Decision {
     pub restart: Vec<(String, String)>,
     /// Parties whose ingested data is not theirs to contribute: it is to be deleted.
     pub discard: Vec<String>,
+    /// Parties whose announced objects have been taken in: they are to be deleted.
+    pub tidy: Vec<String>,
     /// Whether the project's time is over.
     pub delete: bool,
     /// The status to write.
@@ -45,7 +47,7 @@ pub fn decide(view: &ProjectView) -> Decision {
     if view.tokens_secret.is_some() {
         status.tokens_secret.clone_from(&view.tokens_secret);
     }
-    let (mut ingest, mut restart, mut discard) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ingest, mut restart, mut discard, mut tidy) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut soonest = RESYNC;
     for party in &spec.parties {
         match next_step(view, party, &status) {
@@ -65,6 +67,9 @@ pub fn decide(view: &ProjectView) -> Decision {
                 restart.push((party.name.clone(), version));
             }
             Step::Claim(data) => {
+                if is_announced(&status, &party.name) {
+                    tidy.push(party.name.clone());
+                }
                 if contribution::claim(spec, &mut status, &party.name, &data, view.now) != Outcome::Accepted {
                     discard.push(party.name.clone());
                 }
@@ -76,13 +81,14 @@ pub fn decide(view: &ProjectView) -> Decision {
     status.observed_generation = view.project.metadata.generation;
     set(&mut status.conditions, verdict, view.project.metadata.generation, view.now);
     let left = retention_left(view);
-    let waits =
-        !contribution::is_complete(spec, &status) && spec.parties.iter().any(|party| party.source.is_some());
+    let reads = |party: &Party| party.source.is_some() || is_announced(&status, &party.name);
+    let waits = !contribution::is_complete(spec, &status) && spec.parties.iter().any(reads);
     let look_again = if waits || view.trouble.is_some() { POLL } else { RESYNC }.min(soonest.max(SOON));
     Decision {
         ingest,
         restart,
         discard,
+        tidy,
         delete: left == Some(Duration::ZERO),
         status,
         look_again: left.map_or(look_again, |left| look_again.min(left.max(SOON))),
@@ -104,7 +110,8 @@ fn next_step(view: &ProjectView, party: &Party, status: &LinkageProjectStatus) -
     let Some(entry) = status.parties.iter().find(|entry| entry.name == party.name) else {
         return Step::Nothing;
     };
-    if party.source.is_none() || entry.state == PartyState::Contributed {
+    let announced = entry.announced.is_some();
+    if !(announced || party.source.is_some()) || entry.state == PartyState::Contributed {
         return Step::Nothing;
     }
     let version = match view.sources.get(&party.name) {
@@ -114,6 +121,7 @@ fn next_step(view: &ProjectView, party: &Party, status: &LinkageProjectStatus) -
                 "the source object {key} is not in the store; put it there, and it is read within {} s",
                 POLL.as_secs()
             );
+            let message = if announced { announced_absent(key) } else { message };
             return Step::Note(PartyReason::SourceNotFound, message);
         }
         Some(SourceState::NotAllowed(key, allowed)) => {
@@ -140,7 +148,9 @@ fn next_step(view: &ProjectView, party: &Party, status: &LinkageProjectStatus) -
             encodings: data.encodings.clone(),
             blocks: data.blocks.clone(),
             blake3: data.blake3.clone(),
+            blocks_blake3: data.blocks_blake3.clone(),
             records_without_block: data.records_without_block,
+            warning: data.warning.clone(),
         }),
         Some(IngestState::Trouble(failure, Duration::ZERO)) => {
             Step::Restart(failure.clone(), version.clone())
@@ -148,13 +158,29 @@ fn next_step(view: &ProjectView, party: &Party, status: &LinkageProjectStatus) -
         Some(IngestState::Trouble(failure, pause)) => Step::Wait(failure.clone(), *pause),
         Some(IngestState::Failed(failure)) => Step::Refuse(Refusal {
             reason: failure.reason.to_string(),
-            message: format!(
-                "{}; put a corrected object in its place, and it is read within {} s, or upload over REST",
-                failure.message,
-                POLL.as_secs()
-            ),
+            message: match announced {
+                true => {
+                    format!("{}; announce a corrected object, or upload the data itself", failure.message)
+                }
+                false => format!(
+                    "{}; put a corrected object in its place, and it is read within {} s, or upload over REST",
+                    failure.message,
+                    POLL.as_secs()
+                ),
+            },
         }),
     }
+}
+
+fn is_announced(status: &LinkageProjectStatus, party: &str) -> bool {
+    status.parties.iter().any(|entry| entry.name == party && entry.announced.is_some())
+}
+
+fn announced_absent(key: &str) -> String {
+    format!(
+        "the announced object {key} is not in the store; put it there, and it is read within {} s, or announce another one",
+        POLL.as_secs()
+    )
 }
 
 /// Records what a party waits for. What was said of data that was refused stays.
@@ -183,6 +209,7 @@ fn begin(status: &mut LinkageProjectStatus, party: &str, version: &str) {
         *entry = PartyStatus {
             name: entry.name.clone(),
             state: PartyState::Ingesting,
+            announced: entry.announced.clone(),
             source_version: Some(version.into()),
             ..PartyStatus::default()
         };

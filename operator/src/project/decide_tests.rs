@@ -37,7 +37,9 @@ fn data(encoding_bytes: u32) -> IngestState {
         records: 10,
         encoding_bytes,
         blake3: "00".into(),
+        blocks_blake3: None,
         records_without_block: None,
+        warning: None,
     })
 }
 

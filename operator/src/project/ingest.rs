@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::{LinkageProject, Scheduling, Source, labels};
+use crds::contribution::SOURCE_FOLDER;
+use crds::{LinkageProject, Party, Scheduling, Source, labels};
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -22,10 +23,59 @@ use crate::error::Error;
 use crate::job_credentials::{self, Access};
 use crate::jobs::{self, JobOrder, JobState, Task};
 use crate::pods::{self, PodFailure, PodPhase, PodView};
-use crate::{lost_pods, times};
+use crate::{held_pods, lost_pods, removal, times};
 
 /// Characters of the part of a Job's name that tells the version of the objects.
 const VERSION_DIGITS: usize = 7;
+
+/// The objects that a party's data is read from, if there are any: those that it has announced, else those that the project
+/// names.
+pub fn source<'p>(project: &'p LinkageProject, party: &'p Party) -> Option<PartySource<'p>> {
+    let status = project.status.iter().flat_map(|status| &status.parties);
+    let announced =
+        status.filter(|entry| entry.name == party.name).find_map(|entry| entry.announced.as_ref());
+    let named = |source: &'p Source| PartySource {
+        encodings: &source.encodings,
+        blocks: source.blocks.as_deref(),
+        is_announced: false,
+    };
+    match announced {
+        Some(announced) => Some(PartySource {
+            encodings: &announced.encodings,
+            blocks: announced.blocks.as_deref(),
+            is_announced: true,
+        }),
+        None => party.source.as_ref().map(named),
+    }
+}
+
+/// Where a party's data is read from.
+#[derive(Clone, Copy, Debug)]
+pub struct PartySource<'p> {
+    /// Key of the encodings.
+    pub encodings: &'p str,
+    /// Key of the blocks.
+    pub blocks: Option<&'p str>,
+    /// Whether the party has put them there by itself.
+    pub is_announced: bool,
+}
+
+/// Below which prefix a party puts what it announces, whatever the generation of its token.
+pub fn uploads(project: &LinkageProject, context: &Context) -> String {
+    format!("{}uploads/", super::folder(project, context))
+}
+
+/// Removes what a party has put there, once it is taken in.
+///
+/// # Errors
+/// Fails when the store does not answer.
+pub async fn tidy(project: &LinkageProject, party: &str, context: &Context) -> Result<(), StoreError> {
+    let (uploads, dataset) = (uploads(project, context), dataset(project, party));
+    for generation in 1..=project.spec.token_generation {
+        context.store.delete_prefix(&format!("{uploads}{generation}/{dataset}/")).await?;
+    }
+    Ok(())
+}
 
 /// Looks whether a party's source objects are there, and in which version.
 ///
@@ -33,20 +83,23 @@ const VERSION_DIGITS: usize = 7;
 /// Fails when the store does not answer.
 pub async fn source_state(
     project: &LinkageProject,
-    source: &Source,
+    source: PartySource<'_>,
     context: &Context,
 ) -> Result<SourceState, StoreError> {
     let mut version = Sha256::new();
-    let allowed = context.jobs.source_prefixes(&context.namespace, &project.name_any());
-    for key in [Some(&source.encodings), source.blocks.as_ref()].into_iter().flatten() {
+    let allowed = match source.is_announced {
+        true => vec![uploads(project, context)],
+        false => context.jobs.source_prefixes(&context.namespace, &project.name_any()),
+    };
+    for key in [Some(source.encodings), source.blocks].into_iter().flatten() {
         if !allowed.iter().any(|prefix| key.starts_with(prefix.as_str())) {
-            return Ok(SourceState::NotAllowed(key.clone(), allowed.join(", ")));
+            return Ok(SourceState::NotAllowed(key.to_owned(), allowed.join(", ")));
         }
         // listing, where asking for the object would do, because the operator may not read encodings. Keys come in
         // order, so this one is the first that begins with it
         let listed = context.store.list(key).next().await.transpose()?;
-        let Some(object) = listed.filter(|object| object.key == *key) else {
-            return Ok(SourceState::Absent(key.clone()));
+        let Some(object) = listed.filter(|object| object.key == key) else {
+            return Ok(SourceState::Absent(key.to_owned()));
         };
         version.update(format!("{key}\n{}\n{}\n", object.bytes, object.etag));
     }
@@ -55,7 +108,8 @@ pub async fn source_state(
 
 /// Prefix of the stored form of one version of a party's source objects.
 pub fn prefix(project: &LinkageProject, party: &str, version: &str, context: &Context) -> String {
-    format!("{}parties/{}/source-{version}/", super::folder(project, context), dataset(project, party))
+    let party = dataset(project, party);
+    format!("{}parties/{party}/{SOURCE_FOLDER}{version}/", super::folder(project, context))
 }
 
 /// What the Job for one version of a party's source objects is made of.
@@ -75,12 +129,15 @@ pub fn job(
         project: project.name_any(),
         party: party.to_owned(),
         source: scorer::plan::Source {
-            encodings: source.as_ref().map(|source| source.encodings.clone()).unwrap_or_default(),
-            blocks: source.and_then(|source| source.blocks),
+            encodings: source.map(|source| source.encodings.to_owned()).unwrap_or_default(),
+            blocks: source.and_then(|source| source.blocks.map(str::to_owned)),
             encoding_bytes: bits.and_then(|bits| u32::try_from(bits / 8).ok()),
         },
         blocking: project.spec.blocking == crds::Blocking::ByBlockId,
         output: prefix(project, party, version, context),
+        announced_max_bytes: source
+            .filter(|source| source.is_announced)
+            .map(|_| context.jobs.max_upload_bytes),
         limits: context.jobs.limits,
     };
     Ok(JobOrder {
@@ -97,14 +154,15 @@ pub fn job(
     })
 }
 
-fn source_of(project: &LinkageProject, party: &str) -> Option<Source> {
-    project.spec.parties.iter().find(|known| known.name == party)?.source.clone()
+fn source_of<'p>(project: &'p LinkageProject, party: &str) -> Option<PartySource<'p>> {
+    source(project, project.spec.parties.iter().find(|known| known.name == party)?)
 }
 
 /// What the Job needs of the store: the party's source objects, and the folder for their stored form.
 fn access(project: &LinkageProject, party: &str, version: &str, context: &Context) -> Access {
     let source = source_of(project, party);
     let objects = source.into_iter().flat_map(|source| [Some(source.encodings), source.blocks]).flatten();
+    let objects = objects.map(str::to_owned);
     Access {
         objects: objects.collect(),
         folders: BTreeSet::new(),
@@ -137,12 +195,19 @@ pub async fn state(
     }
     let pods = pods_of(&job, context);
     lost_pods::replace(context, &pods).await?;
+    held_pods::end_failed(context, &pods).await?;
     let views: Vec<PodView> = pods.iter().map(|pod| pods::view(pod, now)).collect();
-    Ok(Some(match jobs::state(&job) {
+    Ok(Some(match held_pods::state(jobs::state(&job), &views, 1) {
         JobState::Active | JobState::Queued => IngestState::Active(waits_for(&views)),
         JobState::Failed(why) => judge(failure(&views, why), &job, context, now),
         JobState::Complete => match contribution(project, party, version, context).await? {
-            Some(contribution) => IngestState::Done(contribution),
+            Some(contribution) => {
+                if views.iter().any(|pod| pod.is_held) {
+                    // nobody looks at it again
+                    removal::delete_jobs(context, &[name], &uid).await?;
+                }
+                IngestState::Done(contribution)
+            }
             None => judge(vanished(), &job, context, now),
         },
     }))
@@ -193,6 +258,13 @@ fn failure(pods: &[PodView], job_message: String) -> Failure {
             message:
                 "reading the source used more memory than the pod's limit; raise the chart's jobs.resources"
                     .into(),
+        }),
+        PodPhase::Failed(PodFailure::ScratchFull(message)) => Some(Failure {
+            reason: FailureReason::ScratchFull,
+            message: format!(
+                "the pod that reads the source filled its scratch space and was evicted ({message}); raise the chart's \
+                 jobs.scratchSize"
+            ),
         }),
         PodPhase::Failed(failure) => Some(Failure {
             reason: FailureReason::Internal,

@@ -81,7 +81,7 @@ async fn read(project: LinkageProject, context: &Context) -> Result<ProjectView,
     };
     let (mut sources, mut ingests) = (BTreeMap::new(), BTreeMap::new());
     for party in project.spec.parties.iter().filter(|party| !has_contributed(&party.name)) {
-        let Some(source) = &party.source else { continue };
+        let Some(source) = ingest::source(&project, party) else { continue };
         match ingest::source_state(&project, source, context).await {
             Ok(state) => {
                 if let SourceState::Present(version) = &state
@@ -115,7 +115,7 @@ async fn write(view: &ProjectView, decision: Decision, context: &Context) -> Res
         jobs::create(context, ingest::job(project, party, version, context)?).await?;
     }
     let before = project.status.clone().unwrap_or_default();
-    if decision.status != before && write_status(project, &decision.status, context).await? {
+    if decision.status != before && write_status(project, &decision.status, context).await?.is_some() {
         publish(project, &before, &decision.status, context).await;
         tell_trouble(view, &before, &decision.status, context).await;
     }
@@ -124,6 +124,9 @@ async fn write(view: &ProjectView, decision: Decision, context: &Context) -> Res
         if let Some(SourceState::Present(version)) = view.sources.get(party) {
             context.store.delete_prefix(&ingest::prefix(project, party, version, context)).await?;
         }
+    }
+    for party in &decision.tidy {
+        ingest::tidy(project, party, context).await?;
     }
     match &view.trouble {
         // each attempt comes later than the one before
@@ -140,12 +143,28 @@ fn trouble_of(project: &LinkageProject) -> String {
     format!("trouble of LinkageProject {}", project.name_any())
 }
 
+/// Writes down on the project that a run begins, before it does, so that no party takes back data that the run works on.
+/// It is written on the very version of the project whose data the run is given. Once written, data stays, and this costs
+/// nothing any more.
+///
+/// # Errors
+/// Fails when the project has changed since it was read: its data may be other data, or withdrawn.
+pub async fn hold_data(project: &LinkageProject, run: &str, context: &Context) -> Result<(), Error> {
+    let status = project.status.clone().unwrap_or_default();
+    if status.first_run.is_some() {
+        return Ok(());
+    }
+    let held = LinkageProjectStatus { first_run: Some(run.to_owned()), ..status };
+    // one that is gone has its runs deleted as well
+    write_status(project, &held, context).await.map(drop)
+}
+
 /// Replaces the status of the very version that was read. False when the project is gone.
 async fn write_status(
     project: &LinkageProject,
     status: &LinkageProjectStatus,
     context: &Context,
-) -> Result<bool, Error> {
+) -> Result<Option<LinkageProject>, Error> {
     let changed = LinkageProject { status: Some(status.clone()), ..project.clone() };
     metrics::counter!("linkage_operator_status_writes_total", "kind" => "LinkageProject").increment(1);
     let api = context.api::<LinkageProject>();
@@ -154,7 +173,7 @@ async fn write_status(
     if let Some(written) = &written {
         context.freshness.wrote(written);
     }
-    Ok(written.is_some())
+    Ok(written)
 }
 
 /// Tells of every new reason, of the project and of each party, once.

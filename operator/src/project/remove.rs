@@ -32,7 +32,12 @@ pub async fn step(project: &LinkageProject, context: &Context) -> Result<Requeue
     }
     match removal::purge(context, project, &folders(project, context)).await? {
         Purge::Waiting(message) => wait(project, &message, context).await,
-        Purge::Done => {
+        Purge::Done(kept_versions) => {
+            let told = match kept_versions {
+                Some(note) => tell(project, &note, context).await?,
+                None => None,
+            };
+            removal::release(context, told.as_ref().unwrap_or(project)).await?;
             context.retries.succeeded(&super::trouble_of(project));
             Ok(Requeue::await_change())
         }
@@ -40,12 +45,22 @@ pub async fn step(project: &LinkageProject, context: &Context) -> Result<Requeue
 }
 
 async fn wait(project: &LinkageProject, message: &str, context: &Context) -> Result<Requeue, Error> {
+    tell(project, message, context).await?;
+    Ok(Requeue::requeue(removal::SOON))
+}
+
+/// Says so in the project's status. Gives the project as it then is; none when it said so before, or is gone.
+async fn tell(
+    project: &LinkageProject,
+    message: &str,
+    context: &Context,
+) -> Result<Option<LinkageProject>, Error> {
     let message = format!("the project is being deleted; {message}");
     let status = decide::deleting(project, message, Timestamp::now());
-    if project.status.as_ref() != Some(&status) {
-        write_status(project, &status, context).await?;
+    if project.status.as_ref() == Some(&status) {
+        return Ok(None);
     }
-    Ok(Requeue::requeue(removal::SOON))
+    write_status(project, &status, context).await
 }
 
 fn names(runs: &[LinkageRun]) -> String {

@@ -59,6 +59,54 @@ async fn tokens_are_handed_out_and_are_back_when_their_secret_is_deleted_or_chan
 }
 
 #[tokio::test]
+async fn large_schemas_are_not_kept_in_memory_and_stay_in_their_resources() {
+    let world = World::new();
+    let large = "x".repeat(900_000);
+    let texts = json!({"title": "t", "notes": large, "encoding": {"bits": 1024, "schema": {"large": large}}});
+    for n in 0..60 {
+        world.kubernetes.create("linkageprojects", project(&format!("p{n}"), texts.clone()));
+    }
+    for n in 0..60 {
+        world.project_says(&format!("p{n}"), "WaitingForParties").await;
+    }
+    let world = world.restarted(&settings());
+    world.kubernetes.create("linkageprojects", project("late", texts));
+    world.project_says("late", "WaitingForParties").await;
+    let kept = world.context.caches.projects.state();
+    assert_eq!(kept.len(), 61);
+    for project in kept {
+        let bytes = serde_json::to_string(&*project).unwrap().len();
+        assert!(bytes < 4_000, "{bytes}");
+        assert_eq!(project.spec.encoding.as_ref().unwrap().bits, Some(1024));
+    }
+    // what was written of the projects has changed none of it
+    let whole = world.kubernetes.get("linkageprojects", "p7").unwrap();
+    assert_eq!(whole["spec"]["encoding"]["schema"]["large"].as_str().unwrap().len(), 900_000);
+    assert!(whole["status"]["conditions"].is_array(), "{}", whole["status"]);
+}
+
+#[tokio::test]
+async fn new_tokens_of_one_party_are_in_the_secret_and_the_others_stay() {
+    let world = World::new();
+    world.kubernetes.create("linkageprojects", project("p", json!({"resultType": "Permutations"})));
+    let first = secret(&world, "p-tokens").await["data"].clone();
+    world.kubernetes.change("linkageprojects", "p", |project| {
+        project["spec"]["parties"][0]["tokenGeneration"] = json!(2);
+        project["metadata"]["generation"] = json!(2);
+    });
+    let new =
+        |secret: Value| (secret["data"]["update-a"] != first["update-a"]).then_some(secret["data"].clone());
+    let second = world
+        .kubernetes
+        .until("new tokens", |kubernetes| kubernetes.get("secrets", "p-tokens").and_then(new))
+        .await;
+    assert_ne!(second["receipt-a"], first["receipt-a"]);
+    for stays in ["update-b", "receipt-b", "result"] {
+        assert_eq!(second[stays], first[stays], "{stays}");
+    }
+}
+
+#[tokio::test]
 async fn a_secret_of_another_program_stays_as_it_is_and_the_project_says_so() {
     let world = World::new();
     let theirs = world.kubernetes.create("secrets", secret_of_another_program());
@@ -191,4 +239,106 @@ async fn what_resources_that_are_gone_have_left_in_the_store_goes_and_nothing_el
     let mut left = [kept.as_str(), foreign, "sources/x"].map(str::to_owned);
     left.sort();
     assert_eq!(world.keys("").await, left);
+}
+
+/// The project whose party a has announced an object over REST.
+async fn announced(world: &World) -> (Value, String) {
+    let made = world.kubernetes.create("linkageprojects", project("p", json!({})));
+    let folder = world.context.installation.project(made["metadata"]["uid"].as_str().unwrap());
+    let key = format!("{folder}uploads/1/0/a.json");
+    let status = json!({"parties": [{"name": "a", "state": "Waiting", "announced": {"encodings": key}}]});
+    world.kubernetes.change("linkageprojects", "p", |project| project["status"] = status);
+    (made, key)
+}
+
+async fn party(world: &World, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    let found = |kubernetes: &fake_kubernetes::FakeKubernetes| {
+        let party = kubernetes.get("linkageprojects", "p")?["status"]["parties"][0].clone();
+        fits(&party).then_some(party)
+    };
+    world.kubernetes.until(what, found).await
+}
+
+async fn ingest_job(world: &World) -> Value {
+    let jobs = |kubernetes: &fake_kubernetes::FakeKubernetes| kubernetes.all("jobs").into_iter().next();
+    world.kubernetes.until("the Job that reads what was announced", jobs).await
+}
+
+fn plan(job: &Value) -> Value {
+    let variables = job["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+    let plan = variables.iter().find(|variable| variable["name"] == "INGEST_PLAN").unwrap();
+    plan["value"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_was_announced_is_read_by_a_job_whoever_noted_it_and_removed_once_it_counts() {
+    let world = World::new();
+    let (_, key) = announced(&world).await;
+    party(&world, "it waits for the object", |party| party["reason"] == "SourceNotFound").await;
+    world.put(&key, "x").await;
+    world.kubernetes.change("linkageprojects", "p", |project| project["spec"]["notes"] = json!("look again"));
+    let job = ingest_job(&world).await;
+    let plan = plan(&job);
+    assert_eq!(
+        (&plan["source"]["encodings"], plan["announcedMaxBytes"].is_u64()),
+        (&json!(key), true),
+        "{plan}"
+    );
+    party(&world, "it is being read", |party| {
+        party["state"] == "Ingesting" && party["announced"]["encodings"] == key
+    })
+    .await;
+    // the operator is killed as well
+    let world = world.restarted(&settings());
+    let output = plan["output"].as_str().unwrap().to_owned();
+    let contribution = json!({"encodings": format!("{output}encodings"), "records": 3, "encodingBytes": 128, "blake3": "00"});
+    world.put(&format!("{output}contribution.json"), &contribution.to_string()).await;
+    world.complete(job["metadata"]["name"].as_str().unwrap());
+    let counted = party(&world, "it counts", |party| party["state"] == "Contributed").await;
+    assert_eq!((&counted["records"], &counted["announced"]), (&json!(3), &Value::Null));
+    while !world.keys(&key).await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_announced_object_is_told_on_its_party_which_may_announce_another() {
+    let world = World::new();
+    let (_, key) = announced(&world).await;
+    world.put(&key, "x").await;
+    world.kubernetes.change("linkageprojects", "p", |project| project["spec"]["notes"] = json!("look again"));
+    let job = ingest_job(&world).await;
+    let failure = json!({"reason": "MalformedJson", "message": "record 3 is no base64"}).to_string();
+    let ended = json!({"terminated": {"exitCode": 3, "reason": "Error", "message": failure}});
+    world.pod(&job, "x-0", scorer("Failed", ended));
+    world.give_up(job["metadata"]["name"].as_str().unwrap());
+    let refused = party(&world, "it is refused", |party| party["state"] == "Rejected").await;
+    assert_eq!((&refused["reason"], &refused["announced"]), (&json!("MalformedJson"), &Value::Null));
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.starts_with("record 3 is no base64; announce a corrected object"), "{message}");
+    world.event("MalformedJson", "record 3 is no base64").await;
+}
+
+#[tokio::test]
+async fn an_announcement_leads_to_no_other_data_than_what_parties_put_there() {
+    let world = World::new();
+    let (made, _) = announced(&world).await;
+    let folder = world.context.installation.project(made["metadata"]["uid"].as_str().unwrap());
+    for key in [
+        format!("{folder}parties/1/x/encodings"),
+        "in/a.json".into(),
+        "projects/other/uploads/1/0/a.json".into(),
+    ] {
+        world.put(&key, "x").await;
+        world.kubernetes.change("linkageprojects", "p", |project| {
+            project["status"]["parties"][0] = json!({"name": "a", "announced": {"encodings": key}});
+            project["spec"]["notes"] = json!(key);
+        });
+        let is_told = |party: &Value| {
+            party["reason"] == "SourceNotAllowed"
+                && party["message"].as_str().is_some_and(|told| told.contains(&key))
+        };
+        party(&world, "it is not allowed", is_told).await;
+    }
+    assert!(world.kubernetes.all("jobs").is_empty());
 }

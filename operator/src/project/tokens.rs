@@ -143,17 +143,22 @@ fn secret(name: &str, project: &LinkageProject, context: &Context) -> Secret {
     }
 }
 
-/// The tokens by key: `result`, `update-<party>`, and for permutations `receipt-<party>`.
+/// The tokens by key: `result`, `update-<party>`, for permutations `receipt-<party>`, and with a webhook
+/// `webhook-secret`.
 fn tokens(project: &LinkageProject, context: &Context) -> BTreeMap<String, String> {
-    let uid = project.uid().unwrap_or_default();
-    let scope = TokenScope { project_uid: &uid, generation: project.spec.token_generation };
-    let token = |role| context.master_key.token(scope, role);
+    let token = |role| context.master_key.token(TokenScope::of(project, role), role);
     let mut tokens = BTreeMap::from([("result".to_owned(), token(Role::Result))]);
     for party in &project.spec.parties {
         tokens.insert(format!("update-{}", party.name), token(Role::Update(&party.name)));
         if project.spec.result_type == ResultType::Permutations {
             tokens.insert(format!("receipt-{}", party.name), token(Role::Receipt(&party.name)));
         }
+    }
+    if project.spec.webhook.is_some() {
+        tokens.insert(
+            "webhook-secret".to_owned(),
+            context.master_key.webhook_secret(TokenScope::of(project, Role::Result)),
+        );
     }
     tokens
 }

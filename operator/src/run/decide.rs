@@ -405,7 +405,10 @@ fn complete(view: &RunView, mut status: LinkageRunStatus, summary: &RunSummary) 
     message += &solved_greedily(summary);
     no_longer_suspended(view, &mut status);
     conclude(&view.run, view.now, &mut status, COMPLETE, true, COMPLETED, message);
-    Decision { action: Action::None, status, warning: None, look_again: RESYNC }
+    // pods are about to end, unless something beside the scorer keeps them
+    let is_held = view.pods.iter().any(|pod| pod.is_held);
+    let action = if is_held { Action::DeleteJobs } else { Action::None };
+    Decision { action, status, warning: None, look_again: RESYNC }
 }
 
 /// What was too large for algorithm Optimal, for the message; empty where nothing was.

@@ -115,7 +115,7 @@ pub(in crate::run) fn summary() -> RunSummary {
 }
 
 pub(in crate::run) fn pod(component: &str, phase: PodPhase, progress: Option<Progress>) -> PodView {
-    PodView { component: component.into(), phase, progress, lost_on: None }
+    PodView { component: component.into(), phase, progress, ..PodView::default() }
 }
 
 #[test]

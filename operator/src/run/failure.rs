@@ -59,7 +59,7 @@ pub fn explain(pods: &[PodView], job_message: &str) -> Meaning {
     )
 }
 
-/// Pods that fill their scratch space are evicted, which costs their Job no retry: it would make others for ever.
+/// Pods that fill their scratch space are evicted. Their Job would make others for more than ten minutes, all in vain.
 pub fn of_running_job(pods: &[PodView]) -> Option<Meaning> {
     const SECOND_TIME: usize = 2;
     let full: Vec<&str> = failures(pods)

@@ -33,6 +33,7 @@ use crate::events::Notice;
 use crate::freshness;
 use crate::job_credentials;
 use crate::jobs::{self, JobState, Task};
+use crate::project::hold_data;
 use crate::removal;
 use crate::watching::isolated;
 
@@ -94,6 +95,9 @@ async fn write(view: RunView, decision: Decision, context: &Context) -> Result<R
         before.clone_from(status);
     }
     if before.pinned.is_none() && decision.status.pinned.is_some() {
+        if let Some(project) = &view.project {
+            hold_data(project, &run.name_any(), context).await?;
+        }
         // what a run works on is written down before anything works on it. This run may have been deleted and made anew
         // since it was read: then the version is another, and nothing is written
         let Some(written) = write_status(&run, &decision.status, context).await? else {

@@ -144,10 +144,14 @@ pub fn access(pinned: &PinnedWork) -> Result<Access, serde_json::Error> {
 pub fn data_sha256(project: &LinkageProject) -> String {
     let mut hash = Sha256::new();
     for input in inputs(project) {
-        let PartyInput { party, encodings, blocks, records, encoding_bytes, blake3 } = input;
-        // a key is never used again, so it tells blocks apart that have no checksum; none has a line break in it
+        let PartyInput { party, encodings, blocks, records, encoding_bytes, blake3, blocks_blake3 } = input;
+        // no key and no name has a line break in it
         let blocks = blocks.unwrap_or_default();
         hash.update(format!("{party}\n{encodings}\n{blocks}\n{records}\n{encoding_bytes}\n{blake3}\n"));
+        // blocks that an earlier version took in have no hash, and count as they did there
+        if let Some(blake3) = blocks_blake3 {
+            hash.update(format!("{blake3}\n"));
+        }
     }
     hex::encode(hash.finalize())
 }
@@ -176,6 +180,7 @@ fn inputs(project: &LinkageProject) -> Vec<PartyInput> {
         records: party.records.and_then(|records| u64::try_from(records).ok()).unwrap_or(0),
         encoding_bytes: party.encoding_bytes.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0),
         blake3: party.blake3.clone().unwrap_or_default(),
+        blocks_blake3: party.blocks_blake3.clone(),
     };
     project.spec.parties.iter().filter_map(|party| contributed(&party.name)).map(input).collect()
 }

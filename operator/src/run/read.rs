@@ -20,9 +20,8 @@ use crate::caches::{is_owned, named};
 use crate::context::Context;
 use crate::error::Error;
 use crate::jobs::{self, JobState, Task};
-use crate::lost_pods;
-use crate::pods::PodPhase;
-use crate::times;
+use crate::pods::{self, PodPhase, PodView};
+use crate::{held_pods, lost_pods, times};
 
 /// A Job without pods is given this long before it is asked why.
 const PATIENCE_SECONDS: i64 = 3;
@@ -48,9 +47,11 @@ pub async fn view(
     let jobs: Vec<&Arc<Job>> = [&score_job, &solve_job].into_iter().flatten().collect();
     let pods = pods_of(&jobs, context);
     lost_pods::replace(context, &pods).await?;
+    held_pods::end_failed(context, &pods).await?;
     let pods = asking::ask(&context.http, &pods, now).await;
-    let finished = score_job.as_ref().and_then(|job| job.status.as_ref()?.succeeded).unwrap_or(0);
-    let (score, solve) = (score_job.as_deref().map(jobs::state), solve_job.as_deref().map(jobs::state));
+    let finished = finished(score_job.as_deref(), &pods);
+    let (score, solve) =
+        (state(score_job.as_deref(), Task::Score, &pods), state(solve_job.as_deref(), Task::Solve, &pods));
     let no_pods = why_no_pods(&jobs, now, context).await;
 
     let is_at_work = pods.iter().any(|pod| pod.phase == PodPhase::Running && pod.lost_on.is_none());
@@ -79,7 +80,7 @@ pub async fn view(
     }
     let earlier = run.spec.from_run.as_ref().and_then(|earlier| context.run(&earlier.name));
     Ok(RunView {
-        finished_shards: u32::try_from(finished).unwrap_or(0),
+        finished_shards: finished,
         stored_shards,
         has_other_jobs,
         project: project.map(Arc::unwrap_or_clone),
@@ -104,6 +105,23 @@ pub fn job(run: &LinkageRun, task: Task, context: &Context) -> Option<Arc<Job>> 
 
 fn has_ended(run: &LinkageRun) -> bool {
     run.status.as_ref().is_some_and(super::decide::has_ended)
+}
+
+/// Those of the pods that are of a Job.
+fn of_task(pods: &[PodView], task: Task) -> Vec<PodView> {
+    pods.iter().filter(|pod| pod.component == task.name()).cloned().collect()
+}
+
+fn state(job: Option<&Job>, task: Task, pods: &[PodView]) -> Option<JobState> {
+    let completions =
+        job?.spec.as_ref()?.completions.and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
+    Some(held_pods::state(jobs::state(job?), &of_task(pods, task), completions))
+}
+
+/// How many shards the scoring Job has finished.
+fn finished(job: Option<&Job>, pods: &[PodView]) -> u32 {
+    let by_kubernetes = job.and_then(|job| job.status.as_ref()?.succeeded).unwrap_or(0);
+    pods::succeeded(of_task(pods, Task::Score).iter()).max(u32::try_from(by_kubernetes).unwrap_or(0))
 }
 
 /// The pods of these Jobs, oldest first.

@@ -18,20 +18,31 @@ pub async fn step(run: &LinkageRun, context: &Context) -> Result<Requeue, Error>
     }
     match removal::purge(context, run, &folders(run, context)).await? {
         Purge::Waiting(message) => {
-            let message = format!("the run is being deleted; {message}");
-            let status = decide::deleting(run, message, Timestamp::now());
-            if run.status.as_ref() != Some(&status) {
-                write_status(run, &status, context).await?;
-            }
+            tell(run, &message, context).await?;
             Ok(Requeue::requeue(removal::SOON))
         }
-        Purge::Done => {
+        Purge::Done(kept_versions) => {
+            let told = match kept_versions {
+                Some(note) => tell(run, &note, context).await?,
+                None => None,
+            };
+            removal::release(context, told.as_ref().unwrap_or(run)).await?;
             let uid = run.uid().unwrap_or_default();
             context.work_time.forget(&uid);
             context.status_writes.forget(&uid);
             Ok(Requeue::await_change())
         }
     }
+}
+
+/// Says so in the run's status. Gives the run as it then is; none when it said so before, or is gone.
+async fn tell(run: &LinkageRun, message: &str, context: &Context) -> Result<Option<LinkageRun>, Error> {
+    let message = format!("the run is being deleted; {message}");
+    let status = decide::deleting(run, message, Timestamp::now());
+    if run.status.as_ref() == Some(&status) {
+        return Ok(None);
+    }
+    write_status(run, &status, context).await
 }
 
 /// Where the run's objects are: by its uid, and where it was told to put them when it started.

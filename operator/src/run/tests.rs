@@ -33,6 +33,72 @@ async fn what_a_run_works_on_is_written_down_before_its_job_is_made() {
 }
 
 #[tokio::test]
+async fn that_a_run_begins_is_on_the_project_before_it_does_and_stays_there() {
+    let world = World::new();
+    world.contributed_project("p");
+    world.project_says("p", "AllPartiesContributed").await;
+    let before = world.kubernetes.requests().len();
+    world.run("r", json!({}));
+    world.job("r-score").await;
+    let first_run =
+        |world: &World| world.kubernetes.get("linkageprojects", "p").unwrap()["status"]["firstRun"].clone();
+    assert_eq!(first_run(&world), "r");
+    let requests = world.kubernetes.requests().split_off(before);
+    let first = |plural: &str| {
+        let is =
+            |request: &fake_kubernetes::Request| request.verb == Verb::Update && request.plural == plural;
+        requests.iter().position(is).unwrap()
+    };
+    assert!(first("linkageprojects") < first("linkageruns"));
+    world.run("s", json!({}));
+    world.job("s-score").await;
+    assert_eq!(first_run(&world), "r");
+    world.kubernetes.delete("linkageruns", "r");
+    let gone = |kubernetes: &fake_kubernetes::FakeKubernetes| {
+        kubernetes.get("linkageruns", "r").is_none().then_some(())
+    };
+    world.kubernetes.until("the run is gone", gone).await;
+    assert_eq!(first_run(&world), "r");
+}
+
+#[tokio::test]
+async fn a_run_never_begins_with_data_that_was_withdrawn_since_it_was_read() {
+    let world = World::new();
+    world.contributed_project("p");
+    let read = || serde_json::from_value(world.kubernetes.get("linkageprojects", "p").unwrap()).unwrap();
+    world.project_says("p", "AllPartiesContributed").await;
+    let as_read: crds::LinkageProject = read();
+    world.kubernetes.change("linkageprojects", "p", |project| {
+        project["status"]["parties"][0] = json!({"name": "a", "state": "Waiting"});
+    });
+    let refused = crate::project::hold_data(&as_read, "r", &world.context).await.unwrap_err();
+    assert_eq!(refused.trouble(), None, "it is tried again, with what is there then: {refused}");
+    world.project_says("p", "WaitingForParties").await;
+    assert_eq!(world.kubernetes.get("linkageprojects", "p").unwrap()["status"]["firstRun"], Value::Null);
+    world.run("r", json!({}));
+    world.run_says("r", "WaitingForParties").await;
+
+    world.kubernetes.change("linkageprojects", "p", |project| {
+        project["status"]["parties"] = contributed_project("p")["status"]["parties"].clone();
+    });
+    world.job("r-score").await;
+    let held: crds::LinkageProject = read();
+    assert_eq!(held.status.as_ref().unwrap().first_run.as_deref(), Some("r"));
+    crate::project::hold_data(&held, "s", &world.context).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_project_that_others_write_at_the_same_time_keeps_no_run_from_beginning() {
+    let world = World::new();
+    world.contributed_project("p");
+    world.project_says("p", "AllPartiesContributed").await;
+    let conflict = Refusal::conflict("linkageprojects.pprl.dev", "p");
+    world.kubernetes.fail(Fault::refuses(conflict).on(Verb::Update, "linkageprojects").times(3));
+    world.run("r", json!({}));
+    world.job("r-score").await;
+}
+
+#[tokio::test]
 async fn a_changed_project_changes_nothing_of_a_run_that_has_begun() {
     let world = World::new();
     world.contributed_project("p");
@@ -283,6 +349,54 @@ async fn a_pod_on_a_node_that_does_not_answer_is_told_and_replaced() {
         .kubernetes
         .until("the pod is gone", |kubernetes| kubernetes.get("pods", "r-score-0").is_none().then_some(()))
         .await;
+}
+
+/// The status of a pod whose scorer has ended, and in which another container, which comes first, runs on.
+fn held(exit_code: i32, message: &str) -> Value {
+    let mut status =
+        scorer("Running", json!({"terminated": {"exitCode": exit_code, "message": message, "reason": "x"}}));
+    let proxy = json!({"name": "a-proxy", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+        "state": {"running": {}}});
+    status["containerStatuses"].as_array_mut().unwrap().insert(0, proxy);
+    status
+}
+
+#[tokio::test]
+async fn shards_are_done_when_their_scorers_are_though_another_container_keeps_the_pods() {
+    let world = World::new();
+    world.contributed_project("p");
+    world.run("r", json!({"shards": 2}));
+    let job = world.job("r-score").await;
+    for index in ["0", "1"] {
+        let name = format!("r-score-{index}");
+        world.pod(&job, &name, held(0, ""));
+        world.kubernetes.change("pods", &name, |pod| {
+            pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] = json!(index)
+        });
+    }
+    let solve = world.job("r-solve").await;
+    world.write_summary("r").await;
+    world.pod(&solve, "r-solve-0", held(0, ""));
+    world.run_says("r", "Complete").await;
+    // the other container would go on for ever
+    for name in ["r-score", "r-solve"] {
+        world.kubernetes.until(name, |kubernetes| kubernetes.get("jobs", name).is_none().then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_pod_whose_scorer_has_failed_ends_though_another_container_runs_on() {
+    let world = World::new();
+    world.contributed_project("p");
+    world.run("r", json!({}));
+    let job = world.job("r-score").await;
+    world.pod(&job, "r-score-0", held(1, ""));
+    // then its Job decides whether it is tried again
+    world
+        .kubernetes
+        .until("the pod is deleted", |kubernetes| kubernetes.get("pods", "r-score-0").is_none().then_some(()))
+        .await;
+    assert!(world.kubernetes.get("jobs", "r-score").is_some());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
 use super::encodings::Size;
+use super::form::Head;
 use super::sinks::Sinks;
 use super::{Announced, BodyError, Counted, Expectations, IngestError};
 use crate::summary::Contribution;
@@ -37,6 +38,7 @@ where
     S: Stream<Item = Result<Bytes, E>> + Send,
     E: Into<BodyError>,
 {
+    let mut head = Head::default();
     let mut length = Length::new(announced, expected)?;
     let mut size = Size::new(expected);
     size.check(0, announced.encoding_bytes as usize);
@@ -44,12 +46,14 @@ where
     let mut body = std::pin::pin!(body);
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| IngestError::Body(error.into()))?;
+        head.look(&chunk)?;
         length.add(chunk.len())?;
         if size.is_ok() {
             sinks.take_encodings(&chunk).await?;
         }
     }
-    Ok(Counted { records: length.records()?, encoding_bytes: size?, with_block: None })
+    head.judge()?;
+    Ok(Counted { records: length.records()?, encoding_bytes: size?, with_block: None, warning: None })
 }
 
 /// How much has come, and how much should.

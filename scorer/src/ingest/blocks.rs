@@ -1,14 +1,16 @@
 //! Block ids of records, appended to the output as entries: u32 LE record index, u16 LE length, UTF-8 block id.
 
-use super::IngestError;
+use super::memory::Share;
+use super::seen::Seen;
+use super::{Expectations, IngestError};
 
 /// The longest block id.
 const MAX_BLOCK_BYTES: usize = 1024;
 
 pub(super) struct Blocks {
     max_records: u32,
-    /// Which records have had their list, a bit each: at most 25 MB by default.
-    listed: Vec<u64>,
+    /// Which records have had their list.
+    listed: Seen,
     highest: Option<u32>,
     /// How many records have had their list.
     count: u32,
@@ -18,10 +20,10 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub fn new(max_records: u32) -> Self {
+    pub fn new(expected: &Expectations) -> Self {
         Self {
-            max_records,
-            listed: Vec::new(),
+            max_records: expected.limits.max_records,
+            listed: Seen::new(Share::of(expected.memory)),
             highest: None,
             count: 0,
             with_block: 0,
@@ -37,16 +39,11 @@ impl Blocks {
                 self.max_records
             )));
         }
-        let (word, bit) = (record as usize / 64, 1 << (record % 64));
-        if word >= self.listed.len() {
-            self.listed.resize(word + 1, 0);
-        }
-        if self.listed[word] & bit != 0 {
+        if !self.listed.add(record)? {
             return Err(IngestError::Malformed(format!(
                 "blocks (byte {byte}): record {record} is there twice; give all its blocks in one list"
             )));
         }
-        self.listed[word] |= bit;
         self.highest = self.highest.max(Some(record));
         self.count += 1;
         Ok(())

@@ -2,6 +2,7 @@
 
 use json_event_parser::JsonEvent;
 
+use super::form::Form;
 use super::grammar::{Grammar, Output, Shape};
 use super::lexer::{Lexer, SyntaxError};
 use super::{Counted, Expectations, IngestError};
@@ -52,6 +53,11 @@ impl Document {
     }
 
     fn parse(&mut self, ending: bool) -> Result<(), IngestError> {
+        if self.lexer.taken() == 0
+            && let Some(form) = Form::of_document(&self.pending)
+        {
+            return Err(IngestError::Form(form));
+        }
         let mut start = 0;
         loop {
             let (consumed, event) = self.lexer.next(&self.pending[start..], ending);

@@ -2,6 +2,7 @@
 
 use base64_simd::STANDARD;
 
+use super::memory::Share;
 use super::order::Reorder;
 use super::{Counted, Expectations, IngestError, Limits};
 
@@ -10,11 +11,14 @@ pub(super) struct Encodings {
     size: Size,
     records: u32,
     reorder: Reorder,
+    /// Shorter encodings are filled up with zeros to so many bytes.
+    padded_to: Option<u32>,
 }
 
 impl Encodings {
-    pub fn new(expected: &Expectations) -> Self {
-        Self { limits: expected.limits, size: Size::new(expected), records: 0, reorder: Reorder::default() }
+    pub fn new(expected: &Expectations, padded_to: Option<u32>) -> Self {
+        let reorder = Reorder::new(Share::of(expected.memory));
+        Self { limits: expected.limits, size: Size::new(expected), records: 0, reorder, padded_to }
     }
 
     /// How many records have been taken in order.
@@ -35,6 +39,7 @@ impl Encodings {
         }
         let start = output.len();
         decode(text, output).ok_or(IngestError::InvalidBase64 { record, byte })?;
+        self.pad(start, output);
         self.size.check(record, output.len() - start);
         if self.size.mismatch.is_some() {
             output.truncate(start);
@@ -59,6 +64,7 @@ impl Encodings {
         } else {
             let mut encoding = Vec::new();
             decode(text, &mut encoding).ok_or(IngestError::InvalidBase64 { record, byte })?;
+            self.pad(0, &mut encoding);
             self.size.check(record, encoding.len());
             self.reorder.keep(record, self.records, encoding)?;
         }
@@ -85,7 +91,14 @@ impl Encodings {
     /// At the end: how much there was, if all encodings are of one size that can be used.
     pub fn counted(&self) -> Result<Counted, IngestError> {
         let encoding_bytes = self.size.checked()?;
-        Ok(Counted { records: self.records, encoding_bytes, with_block: None })
+        Ok(Counted { records: self.records, encoding_bytes, with_block: None, warning: None })
+    }
+
+    /// Fills up the encoding that begins at `start`, if it is too short.
+    fn pad(&self, start: usize, output: &mut Vec<u8>) {
+        if let Some(bytes) = self.padded_to {
+            output.resize(output.len().max(start + bytes as usize), 0);
+        }
     }
 
     fn too_many(&self) -> IngestError {

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use super::BodyError;
+use super::{BodyError, Form};
 use crate::store::StoreError;
 use crate::summary::{Failure, FailureReason};
 
@@ -14,6 +14,9 @@ pub enum IngestError {
     /// No well-formed JSON, or not of the documented shape.
     #[error("{0}")]
     Malformed(String),
+    /// The data is in a form that is not read.
+    #[error("{0}")]
+    Form(Form),
     /// An encoding is no base64.
     #[error(
         "record {record} (byte {byte}): the encoding is not valid base64; use the standard alphabet with padding"
@@ -51,6 +54,11 @@ pub enum IngestError {
     /// More than is accepted.
     #[error("{0}")]
     TooLarge(String),
+    /// Other uploads hold what memory there is for records that come out of order.
+    #[error(
+        "too many uploads send their records out of order at the moment; try again, or send them by ascending index"
+    )]
+    Busy,
     /// A source object is not there.
     #[error("{0}")]
     SourceNotFound(String),
@@ -64,6 +72,8 @@ impl IngestError {
     pub fn reason(&self) -> FailureReason {
         match self {
             Self::Malformed(_) | Self::ExternalObjects(_) | Self::TooLarge(_) => FailureReason::MalformedJson,
+            Self::Form(Form::Utf16 | Form::Utf32) => FailureReason::MalformedJson,
+            Self::Form(_) => FailureReason::UnsupportedForm,
             Self::InvalidBase64 { .. } => FailureReason::InvalidBase64,
             Self::Empty => FailureReason::EmptyData,
             Self::Length(_) => FailureReason::TruncatedData,
@@ -73,7 +83,7 @@ impl IngestError {
             }
             Self::SourceNotFound(_) => FailureReason::SourceNotFound,
             Self::Store(StoreError::Full { .. }) => FailureReason::StoreFull,
-            Self::Body(_) | Self::Store(_) => FailureReason::StoreUnavailable,
+            Self::Body(_) | Self::Store(_) | Self::Busy => FailureReason::StoreUnavailable,
         }
     }
 }

@@ -11,10 +11,51 @@ use super::{Counted, Expectations, IngestError};
 pub(super) enum Shape {
     /// Encodings, with their blocks if the project uses blocking.
     Upload,
-    /// Encodings alone: their blocks are in a document of their own.
-    EncodingsOnly,
+    /// Encodings alone: their blocks are in a document of their own. Those that are shorter than so many bytes are filled
+    /// up with zeros.
+    EncodingsOnly { padded_to: Option<u32> },
     /// Blocks alone, of so many records. Other keys mean nothing here: programs that make blocks add how they did it.
     BlocksOnly { records: u32, of_every_record: bool },
+}
+
+impl Shape {
+    fn padded_to(self) -> Option<u32> {
+        match self {
+            Self::EncodingsOnly { padded_to } => padded_to,
+            Self::Upload | Self::BlocksOnly { .. } => None,
+        }
+    }
+}
+
+/// Keys of the document that mean nothing: the first few of them, and how many there are.
+#[derive(Debug, Default)]
+struct Ignored {
+    keys: Vec<String>,
+    number: u64,
+}
+
+impl Ignored {
+    fn add(&mut self, key: &str) {
+        const MOST: usize = 5;
+        if self.keys.len() < MOST {
+            self.keys.push(shown(key));
+        }
+        self.number += 1;
+    }
+
+    /// What to tell of them; none if there are none.
+    fn warning(&self) -> Option<String> {
+        let more = self.number - self.keys.len() as u64;
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let (noun, verb) = if self.number == 1 { ("key", "was") } else { ("keys", "were") };
+        let keys = self.keys.join(", ");
+        (self.number > 0).then(|| {
+            format!(
+                "the {noun} {keys}{more} of the document {verb} ignored; \"clks\", \"clknblocks\", \"encodings\" and \
+                 \"blocks\" are read"
+            )
+        })
+    }
 }
 
 /// What is to be written, until it is taken away.
@@ -72,6 +113,7 @@ pub(super) struct Grammar {
     has_encodings: bool,
     blocks: Blocks,
     has_blocks: bool,
+    ignored: Ignored,
     pub output: Output,
 }
 
@@ -81,10 +123,11 @@ impl Grammar {
             shape,
             blocking: expected.blocking,
             state: State::Start,
-            encodings: Encodings::new(expected),
+            encodings: Encodings::new(expected, shape.padded_to()),
             has_encodings: false,
-            blocks: Blocks::new(expected.limits.max_records),
+            blocks: Blocks::new(expected),
             has_blocks: false,
+            ignored: Ignored::default(),
             output: Output::default(),
         }
     }
@@ -189,12 +232,18 @@ impl Grammar {
             if of_every_record {
                 self.blocks.check_all_listed(records)?;
             }
-            return Ok(Counted { records, encoding_bytes: 0, with_block: Some(self.blocks.with_block()) });
+            return Ok(Counted {
+                records,
+                encoding_bytes: 0,
+                with_block: Some(self.blocks.with_block()),
+                warning: None,
+            });
         }
         if !self.has_encodings {
-            return Err(malformed(
-                "the document must have exactly one of the keys \"clks\", \"clknblocks\" and \"encodings\"",
-            ));
+            let found = self.ignored.keys.first().map(|key| format!("; it has {key}")).unwrap_or_default();
+            return Err(malformed(format!(
+                "the document must have exactly one of the keys \"clks\", \"clknblocks\" and \"encodings\"{found}"
+            )));
         }
         if self.shape == Shape::Upload && self.blocking && !self.has_blocks {
             return Err(IngestError::BlocksMissing);
@@ -205,7 +254,7 @@ impl Grammar {
         }
         self.blocks.check(self.encodings.records())?;
         let with_block = self.has_blocks.then(|| self.blocks.with_block());
-        Ok(Counted { with_block, ..self.encodings.counted()? })
+        Ok(Counted { with_block, warning: self.ignored.warning(), ..self.encodings.counted()? })
     }
 
     /// A key of the document itself decides what comes next.
@@ -216,11 +265,10 @@ impl Grammar {
         match key {
             "clks" | "clknblocks" | "encodings" => self.encodings_key(key),
             "blocks" => self.blocks_key(),
-            _ => Err(malformed(format!(
-                "the document has the key {}, which means nothing; expected are \"clks\", \"clknblocks\", or \
-                 \"encodings\" with optional \"blocks\"",
-                shown(key)
-            ))),
+            _ => {
+                self.ignored.add(key);
+                Ok(State::Skipped(0))
+            }
         }
     }
 
@@ -255,7 +303,7 @@ impl Grammar {
         if !self.blocking {
             return Err(IngestError::BlocksUnexpected);
         }
-        if self.shape == Shape::EncodingsOnly {
+        if matches!(self.shape, Shape::EncodingsOnly { .. }) {
             return Err(IngestError::InvalidBlocks(
                 "the encodings' document has blocks, and the source names a document of blocks; give them once".into(),
             ));
@@ -319,5 +367,6 @@ fn malformed(message: impl Into<String>) -> IngestError {
 /// A key as it may be shown: it may be anything, of any length.
 fn shown(key: &str) -> String {
     let start: String = key.chars().take(40).collect();
-    if start.len() < key.len() { format!("{start:?}...") } else { format!("{start:?}") }
+    let rest = if start.len() < key.len() { "..." } else { "" };
+    format!("\"{}\"{rest}", start.escape_default())
 }

@@ -11,9 +11,12 @@ mod blocks;
 mod document;
 mod encodings;
 mod error;
+mod form;
 mod grammar;
 mod lexer;
+mod memory;
 mod order;
+mod seen;
 mod sinks;
 mod source;
 #[cfg(test)]
@@ -33,6 +36,8 @@ use sinks::Sinks;
 
 pub use crate::plan::Limits;
 pub use error::IngestError;
+pub use form::{Form, is_json_name};
+pub use memory::SharedMemory;
 pub use source::{from_files, from_store};
 pub use uploaded::{UploadedObjects, uploaded};
 
@@ -40,7 +45,7 @@ pub use uploaded::{UploadedObjects, uploaded};
 pub type BodyError = Box<dyn Error + Send + Sync>;
 
 /// What the data must be like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Expectations {
     /// Whether the project uses blocking: then blocks are needed, else they are refused.
     pub blocking: bool,
@@ -48,6 +53,8 @@ pub struct Expectations {
     pub encoding_bytes: Option<u32>,
     /// What is accepted at all.
     pub limits: Limits,
+    /// What uploads may hold in all of records that wait for others. None: as much as each may hold by itself.
+    pub memory: Option<&'static SharedMemory>,
 }
 
 /// What is said of raw encodings beforehand.
@@ -123,12 +130,14 @@ where
 }
 
 /// What a document or a raw body turned out to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Counted {
     records: u32,
     encoding_bytes: u32,
     /// How many records are in a block; None where there are no blocks.
     with_block: Option<u32>,
+    /// What of the data was not used.
+    warning: Option<String>,
 }
 
 async fn parse<S, E>(body: S, mut document: Document, sinks: &mut Sinks) -> Result<Counted, IngestError>

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::IngestError;
+use super::memory::Share;
 
 /// Most bytes of records that wait for those before them: it bounds the memory of an upload.
 const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -11,23 +12,28 @@ const OVERHEAD_BYTES: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Reorder {
     waiting: BTreeMap<u32, Vec<u8>>,
-    bytes: usize,
+    memory: Share,
 }
 
 impl Reorder {
+    pub fn new(memory: Share) -> Self {
+        Self { waiting: BTreeMap::new(), memory }
+    }
+
     /// Keeps a record until all those from `next` on have come.
     pub fn keep(&mut self, record: u32, next: u32, encoding: Vec<u8>) -> Result<(), IngestError> {
         if record < next || self.waiting.contains_key(&record) {
             return Err(IngestError::Malformed(format!("encodings: record {record} is there twice")));
         }
-        self.bytes += encoding.len() + OVERHEAD_BYTES;
-        if self.bytes > MAX_WAITING_BYTES {
+        let bytes = encoding.len() + OVERHEAD_BYTES;
+        if self.memory.held() + bytes > MAX_WAITING_BYTES {
             return Err(IngestError::TooLarge(format!(
                 "encodings: record {next} has not come, and {} later ones are too many to keep; \
                  send the records by ascending index, or as a list",
                 self.waiting.len() + 1
             )));
         }
+        self.memory.take(bytes)?;
         self.waiting.insert(record, encoding);
         Ok(())
     }
@@ -35,7 +41,7 @@ impl Reorder {
     /// The record that is now next, if it has come before.
     pub fn take(&mut self, next: u32) -> Option<Vec<u8>> {
         let encoding = self.waiting.remove(&next)?;
-        self.bytes -= encoding.len() + OVERHEAD_BYTES;
+        self.memory.give(encoding.len() + OVERHEAD_BYTES);
         Some(encoding)
     }
 

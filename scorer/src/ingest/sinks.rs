@@ -48,13 +48,15 @@ impl Sinks {
             records: u64::from(counted.records),
             encoding_bytes: counted.encoding_bytes,
             blake3: String::new(),
+            blocks_blake3: None,
             records_without_block: counted
                 .with_block
                 .map(|with| u64::from(counted.records.saturating_sub(with))),
+            warning: counted.warning,
         };
         if let Some(writer) = self.blocks {
             contribution.blocks = Some(writer.key().to_owned());
-            writer.finish().await?;
+            contribution.blocks_blake3 = Some(writer.finish().await?.blake3);
         }
         if let Some(writer) = self.encodings {
             contribution.encodings = writer.key().to_owned();

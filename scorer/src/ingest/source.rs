@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::form::is_json_name;
 use super::grammar::Shape;
 use super::sinks::{Sinks, remove};
 use super::{Announced, Expectations, IngestError, binary, document};
@@ -61,8 +62,12 @@ impl Origin<'_> {
 
 async fn take_in(origin: Origin<'_>, store: &Store, plan: &IngestPlan) -> Result<Contribution, IngestError> {
     let source = &plan.source;
-    let expected =
-        Expectations { blocking: plan.blocking, encoding_bytes: source.encoding_bytes, limits: plan.limits };
+    let expected = Expectations {
+        blocking: plan.blocking,
+        encoding_bytes: source.encoding_bytes,
+        limits: plan.limits,
+        memory: None,
+    };
     if source.blocks.is_some() && !plan.blocking {
         return Err(IngestError::BlocksUnexpected);
     }
@@ -71,6 +76,7 @@ async fn take_in(origin: Origin<'_>, store: &Store, plan: &IngestPlan) -> Result
         match blocks(origin, store, plan, name, &contribution, &expected).await {
             Ok(blocks) => {
                 contribution.blocks = blocks.blocks;
+                contribution.blocks_blake3 = blocks.blocks_blake3;
                 contribution.records_without_block = blocks.records_without_block;
             }
             Err(error) => {
@@ -89,10 +95,14 @@ async fn encodings(
     expected: &Expectations,
 ) -> Result<Contribution, IngestError> {
     let source = &plan.source;
+    let is_json = is_json_name(&source.encodings)?;
     let body = origin.open(&source.encodings).await?;
     let with_blocks = plan.blocking && source.blocks.is_none();
-    if source.encodings.ends_with(".json") {
-        let shape = if source.blocks.is_some() { Shape::EncodingsOnly } else { Shape::Upload };
+    if is_json {
+        let shape = match source.blocks {
+            Some(_) => Shape::EncodingsOnly { padded_to: None },
+            None => Shape::Upload,
+        };
         let sinks = Sinks::open(store, &plan.output, true, with_blocks).await?;
         return document(body, shape, expected, sinks).await;
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
+use super::form::is_json_name;
 use super::grammar::Shape;
 use super::sinks::{Sinks, remove};
 use super::{Announced, Expectations, IngestError, binary, document};
@@ -46,6 +47,7 @@ pub async fn uploaded(
         match blocks(objects, key, &contribution, expected, store, prefix).await {
             Ok(blocks) => {
                 contribution.blocks = blocks.blocks;
+                contribution.blocks_blake3 = blocks.blocks_blake3;
                 contribution.records_without_block = blocks.records_without_block;
             }
             Err(error) => {
@@ -63,16 +65,18 @@ async fn encodings(
     store: &Store,
     prefix: &str,
 ) -> Result<Contribution, IngestError> {
+    let is_json = is_json_name(&objects.encodings)?;
     let (info, body) = open(store, &objects.encodings, objects.max_bytes).await?;
     let (records, announced) = announced(&info.metadata)?;
     let sinks = Sinks::open(store, prefix, true, false).await?;
-    if !objects.encodings.ends_with(".json") {
+    if !is_json {
         let length = u64::from(announced.encoding_bytes) * records;
         return binary::take_in(made_up(body, info.bytes, length, announced), announced, expected, sinks)
             .await;
     }
+    let shape = Shape::EncodingsOnly { padded_to: Some(announced.encoding_bytes) };
     let expected = Expectations { encoding_bytes: Some(announced.encoding_bytes), ..*expected };
-    let contribution = document(body, Shape::EncodingsOnly, &expected, sinks).await?;
+    let contribution = document(body, shape, &expected, sinks).await?;
     if contribution.records != records {
         remove(store, Some(&contribution.encodings)).await;
         return Err(IngestError::Length(format!(

@@ -48,7 +48,9 @@ impl From<StoreError> for Failure {
         let reason = match &error {
             StoreError::File { what, source } if is_full(source) => return scratch_full(what),
             StoreError::Full { .. } => FailureReason::StoreFull,
-            StoreError::NotFound { .. } | StoreError::TooLarge { .. } => FailureReason::CorruptObject,
+            StoreError::NotFound { .. } | StoreError::TooLarge { .. } | StoreError::Changed { .. } => {
+                FailureReason::CorruptObject
+            }
             StoreError::InvalidKey { .. } | StoreError::InvalidSettings { .. } | StoreError::File { .. } => {
                 FailureReason::Internal
             }

@@ -89,9 +89,20 @@ async fn load_blocks(work: &Work) -> Result<(Blocks, u64), Failure> {
     let mut entries = 0;
     for (dataset, input) in work.plan.inputs.iter().enumerate() {
         let key = input.blocks.as_deref().ok_or_else(|| internal("a plan without blocks"))?;
-        let (_, mut body) = work.store.get(key).await?;
+        let (_, body) = work.store.get(key).await?;
+        // those that an earlier version took in have no hash
+        let mut body = match &input.blocks_blake3 {
+            Some(blake3) => body.checked(blake3),
+            None => body,
+        };
+        let changed = |error| match error {
+            StoreError::Changed { .. } => {
+                corrupt(key, &format!("it is not what party {} contributed", input.party))
+            }
+            error => error.into(),
+        };
         let mut pending = Vec::new();
-        while let Some(chunk) = body.try_next().await? {
+        while let Some(chunk) = body.try_next().await.map_err(changed)? {
             pending.extend_from_slice(&chunk);
             let mut rest = &pending[..];
             while let Some((record, block, after)) = entry(rest) {

@@ -1,7 +1,7 @@
 //! How a pod's memory is divided, so that it is never killed for taking too much.
 
 use super::failure::out_of_memory;
-use super::outputs::WRITE_BYTES;
+use super::outputs::{self, WRITE_BYTES};
 use crate::plan::{ResultFormat, ResultType, RunPlan};
 use crate::result::table::PARQUET_BYTES;
 use crate::solve::{BYTES_PER_RECORD, Solver};
@@ -109,7 +109,7 @@ fn solving_bytes(plan: &RunPlan, pairs: u64) -> u64 {
 
 /// What the objects take that are written at the same time, but for the first, which is in the base.
 fn writing_bytes(plan: &RunPlan, pairs: u64) -> u64 {
-    let scores = u64::from(plan.with_similarity_scores || plan.result_type == ResultType::SimilarityScores);
+    let scores = u64::from(plan.has_similarity_scores());
     // all formats of an object together where it comes only once; else one after the other
     let (together, one) = match plan.result_type {
         ResultType::SimilarityScores => (1, 0),
@@ -117,7 +117,7 @@ fn writing_bytes(plan: &RunPlan, pairs: u64) -> u64 {
         ResultType::Permutations if plan.mask_key.is_some() => (3, 0),
         ResultType::Permutations => (0, 1),
     };
-    let objects = together * plan.formats.len() as u64 + one;
+    let objects = together * plan.formats.len() as u64 + u64::from(outputs::writes_pairs(plan)) + one;
     let tables = if plan.formats.contains(&ResultFormat::Parquet) { together + one } else { 0 };
     (objects - 1) * OBJECT_BYTES + tables * PARQUET_BYTES + tables * scores * pairs / PAIRS_PER_BYTE
 }
@@ -187,6 +187,9 @@ mod tests {
         assert!(check_solving(&RunPlan { memory_limit_bytes: 96 << 20, ..scores }, 0).is_err());
         let beside = RunPlan { with_similarity_scores: true, ..plan("groups", &[1; 3], &formats) };
         assert_eq!(writing_bytes(&beside, 0), 4 * OBJECT_BYTES + 2 * PARQUET_BYTES);
+        // merged for anonlink
+        let sharded = RunPlan { shards: 2, ..beside };
+        assert_eq!(writing_bytes(&sharded, 0), 5 * OBJECT_BYTES + 2 * PARQUET_BYTES);
     }
 
     /// A plan for 256 MiB.

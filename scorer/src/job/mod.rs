@@ -32,7 +32,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::ingest;
+use crate::ingest::{self, Expectations, UploadedObjects};
 use crate::plan::{IngestPlan, RunPlan};
 use crate::store::{Store, StoreError};
 use crate::summary::{Contribution, Failure};
@@ -94,7 +94,10 @@ pub async fn ingest(store: &Store, plan: &IngestPlan) -> Result<Contribution, Fa
         tracing::info!(party = plan.party, "the sources have been taken in before");
         return Ok(contribution);
     }
-    let contribution = ingest::from_store(store, plan).await?;
+    let contribution = match plan.announced_max_bytes {
+        None => ingest::from_store(store, plan).await?,
+        Some(max_bytes) => announced(store, plan, max_bytes).await?,
+    };
     write_json(store, &key, &contribution).await?;
     tracing::info!(
         project = plan.project,
@@ -105,6 +108,19 @@ pub async fn ingest(store: &Store, plan: &IngestPlan) -> Result<Contribution, Fa
         "taken in"
     );
     Ok(contribution)
+}
+
+/// Takes in what a party has put into the store by itself. Its size is judged with that of the other parties.
+async fn announced(
+    store: &Store,
+    plan: &IngestPlan,
+    max_bytes: u64,
+) -> Result<Contribution, ingest::IngestError> {
+    let source = plan.source.clone();
+    let objects = UploadedObjects { encodings: source.encodings, blocks: source.blocks, max_bytes };
+    let expected =
+        Expectations { blocking: plan.blocking, encoding_bytes: None, limits: plan.limits, memory: None };
+    ingest::uploaded(&objects, &expected, store, &plan.output).await
 }
 
 /// Manifests and summaries are small.

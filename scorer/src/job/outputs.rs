@@ -5,10 +5,10 @@ use std::io::BufWriter;
 use super::Work;
 use super::failure::from_io;
 use crate::pairs::{Merge, Pair, PairStream};
-use crate::plan::{ResultFormat, SIMILARITY_SCORES};
+use crate::plan::{ResultFormat, RunPlan, SIMILARITY_SCORES};
 use crate::result::{self, SimilarityScoresWriter};
 use crate::store::{BlockingWriter, Written};
-use crate::summary::{Failure, ResultObject};
+use crate::summary::{Failure, ResultObject, ShardManifest};
 
 /// Where a writer of results writes to.
 pub(super) type Out = BufWriter<BlockingWriter>;
@@ -40,11 +40,29 @@ impl Object {
     }
 }
 
+/// Whether similarity scores are written in anonlink's format. A single shard's pairs are in that form already.
+pub(super) fn writes_pairs(plan: &RunPlan) -> bool {
+    plan.has_similarity_scores() && plan.shards > 1
+}
+
+/// The only shard's pairs as an object of the result, where it has similarity scores and nothing was written anew.
+pub(super) fn stored_pairs(work: &Work, manifests: &[ShardManifest]) -> Option<ResultObject> {
+    let [ShardManifest { bytes, blake3, .. }] = manifests else { return None };
+    work.plan.has_similarity_scores().then(|| ResultObject {
+        name: SIMILARITY_SCORES.into(),
+        format: ResultFormat::Anonlink,
+        key: work.pairs_key(0),
+        bytes: *bytes,
+        blake3: blake3.clone(),
+    })
+}
+
 /// All objects that the plan asks for, each in every format, the main one first.
 pub(super) async fn open(work: &Work) -> Result<Vec<Output>, Failure> {
     let mut outputs = Vec::new();
     for name in work.plan.result_type.object_names(work.plan.with_similarity_scores) {
-        for &format in &work.plan.formats {
+        let pairs = (name == SIMILARITY_SCORES && writes_pairs(&work.plan)).then_some(ResultFormat::Anonlink);
+        for format in work.plan.formats.iter().copied().chain(pairs) {
             let key = work.key(format_args!("result/{name}.{}", format.extension()));
             let writer = BlockingWriter::new(work.store.writer(&key).await?);
             let object = Object { name: name.to_owned(), format, key };

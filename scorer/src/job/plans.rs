@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::paillier::PublicKey;
-use crate::plan::{FORMAT_VERSION, IngestPlan, ResultType, RunPlan};
+use crate::plan::{FORMAT_VERSION, IngestPlan, ResultFormat, ResultType, RunPlan};
 use crate::solve::Solver;
 use crate::summary::{Failure, FailureReason};
 
@@ -95,8 +95,8 @@ fn check_result(plan: &RunPlan) -> Result<(), String> {
     if let Some(solver) = &plan.solver {
         check_solver(solver, plan)?;
     }
-    if plan.formats.is_empty() {
-        return Err("it must have one format or more".into());
+    if plan.formats.is_empty() || plan.formats.contains(&ResultFormat::Anonlink) {
+        return Err("it must have one format or more, of those that a run may ask for".into());
     }
     if plan.with_similarity_scores && plan.result_type == ResultType::Permutations {
         return Err("it asks for similarity scores beside permutations, which they would give away".into());

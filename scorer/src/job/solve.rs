@@ -44,7 +44,8 @@ pub async fn solve(work: &Work) -> Result<RunSummary, Failure> {
             return Ok(summary);
         }
     }
-    let Solved { groups, solving, results } = write_result(work, &manifests, seed).await?;
+    let Solved { groups, solving, mut results } = write_result(work, &manifests, seed).await?;
+    results.extend(outputs::stored_pairs(work, &manifests));
     let summary = RunSummary {
         version: FORMAT_VERSION,
         work: work.plan.work.clone(),

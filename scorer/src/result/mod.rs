@@ -25,7 +25,7 @@ use table::TableFormat;
 /// The kind of table that a format is; None for JSON.
 fn table_format(format: ResultFormat) -> Option<TableFormat> {
     match format {
-        ResultFormat::Json => None,
+        ResultFormat::Json | ResultFormat::Anonlink => None,
         ResultFormat::Csv => Some(TableFormat::Csv),
         ResultFormat::Ndjson => Some(TableFormat::Ndjson),
         ResultFormat::Parquet => Some(TableFormat::Parquet),

@@ -148,7 +148,8 @@ impl Permutations {
         Ok(out.flush()?)
     }
 
-    /// Writes `"permutation":[…],"rows":n` for a party (0 or 1): the same without the braces.
+    /// Writes `"permutation":[…],"rows":n` for a party (0 or 1): the same without the braces. For both parties n is the length
+    /// of the mask, as the Anonlink Entity Service has it: only the first n positions can match.
     pub fn write_permutation_members(&self, dataset: usize, mut out: impl Write) -> Result<(), Error> {
         let permutation = self.permutation(dataset);
         out.write_all(b"\"permutation\":[")?;
@@ -156,7 +157,7 @@ impl Permutations {
             let separator = if i == 0 { "" } else { "," };
             write!(out, "{separator}{position}")?;
         }
-        Ok(write!(out, "],\"rows\":{}", permutation.len())?)
+        Ok(write!(out, "],\"rows\":{}", self.mask.len())?)
     }
 }
 

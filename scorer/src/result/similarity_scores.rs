@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::table::{Cell, Column, Kind, Table};
 use super::{Error, party, table_format};
-use crate::pairs::{self, Pair};
+use crate::pairs::{self, Pair, PairWriter};
 use crate::plan::ResultFormat;
 
 const COLUMNS: &[Column] = &[
@@ -24,17 +24,19 @@ pub struct SimilarityScoresWriter<'p, W: Write + Send> {
 #[expect(clippy::large_enum_variant, reason = "there is one for each object that is written")]
 enum Form<W: Write + Send> {
     Json { out: W, first: bool },
+    Anonlink(PairWriter<W>),
     Table(Table<W>),
 }
 
 impl<'p, W: Write + Send> SimilarityScoresWriter<'p, W> {
-    /// Starts `{"similarity_scores":[[[dataset,record],[dataset,record],score],…]}`, or a table that names the parties,
-    /// which are given by data set.
+    /// Starts `{"similarity_scores":[[[dataset,record],[dataset,record],score],…]}`, or anonlink's binary form, or a table
+    /// that names the parties, which are given by data set.
     ///
     /// # Errors
     /// Those of `out`.
     pub fn new(mut out: W, format: ResultFormat, parties: &'p [String]) -> Result<Self, Error> {
         let form = match table_format(format) {
+            None if format == ResultFormat::Anonlink => Form::Anonlink(PairWriter::new(out)?),
             None => {
                 out.write_all(b"{\"similarity_scores\":[")?;
                 Form::Json { out, first: true }
@@ -51,6 +53,7 @@ impl<'p, W: Write + Send> SimilarityScoresWriter<'p, W> {
     pub fn pair(&mut self, pair: &Pair) -> Result<(), Error> {
         match &mut self.form {
             Form::Json { out, first } => Ok(write_score(out, std::mem::take(first), pair)?),
+            Form::Anonlink(pairs) => Ok(pairs.write(pair)?),
             Form::Table(table) => table.row(&[
                 Cell::Text(party(self.parties, pair.dataset0)?),
                 Cell::Integer(pair.record0.into()),
@@ -72,6 +75,7 @@ impl<'p, W: Write + Send> SimilarityScoresWriter<'p, W> {
                 out.flush()?;
                 Ok(out)
             }
+            Form::Anonlink(pairs) => Ok(pairs.finish()?),
             Form::Table(table) => table.finish(),
         }
     }

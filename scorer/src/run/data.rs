@@ -12,16 +12,20 @@ pub(super) struct TakenIn {
     pub inputs: Vec<PartyInput>,
     /// How many records of each party are in no block; empty without blocking.
     pub without_block: Vec<u64>,
+    /// What of the parties' data was not used.
+    pub warnings: Vec<String>,
 }
 
 /// Takes in all parties' files.
 pub(super) async fn take_in(request: &Request, store: &Store) -> Result<TakenIn> {
-    let (mut inputs, mut without_block) = (Vec::new(), Vec::new());
+    let (mut inputs, mut without_block, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     for (dataset, party) in request.parties.iter().enumerate() {
         let contribution = ingest::from_files(&request.folder, store, &ingest_plan(request, party, dataset))
             .await
             .map_err(|error| explained(request, party, &error))?;
         without_block.extend(contribution.records_without_block);
+        let warning = contribution.warning;
+        warnings.extend(warning.map(|warning| format!("{}: {warning}", party.source.encodings)));
         inputs.push(PartyInput {
             party: party.name.clone(),
             encodings: contribution.encodings,
@@ -29,10 +33,11 @@ pub(super) async fn take_in(request: &Request, store: &Store) -> Result<TakenIn>
             records: contribution.records,
             encoding_bytes: contribution.encoding_bytes,
             blake3: contribution.blake3,
+            blocks_blake3: contribution.blocks_blake3,
         });
     }
     check_sizes(&inputs)?;
-    Ok(TakenIn { inputs, without_block })
+    Ok(TakenIn { inputs, without_block, warnings })
 }
 
 /// What was wrong, and where. A single party goes by its file, and there is no project to speak of.
@@ -58,6 +63,7 @@ fn ingest_plan(request: &Request, party: &PartyFiles, dataset: usize) -> IngestP
         source: party.source.clone(),
         blocking: request.blocking,
         output: format!("projects/local/parties/{dataset}/local/"),
+        announced_max_bytes: None,
         limits: Limits::default(),
     }
 }

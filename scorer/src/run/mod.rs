@@ -72,7 +72,7 @@ async fn link(request: &Request, place: &PlaceArgs, state: &Arc<JobState>) -> Re
     let store = Store::in_directory(folder.path().join("store"))?;
 
     let display = ProgressDisplay::start(Arc::clone(state));
-    let TakenIn { inputs, without_block } = data::take_in(request, &store).await?;
+    let TakenIn { inputs, without_block, warnings } = data::take_in(request, &store).await?;
     let work = Work {
         store: store.clone(),
         plan: Arc::new(plan(request, &destination, inputs, place.memory_limit)),
@@ -81,6 +81,9 @@ async fn link(request: &Request, place: &PlaceArgs, state: &Arc<JobState>) -> Re
     };
     let summary = score_and_solve(&work).await?;
     drop(display);
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
     let files = destination.write(&store, &summary).await?;
     if let Some(file) = &place.scores {
         advise::save(&store, &summary, file).await?;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use crds::{AdditionalResult, Blocking, LinkageProject, LinkageRun, Party, SolverAlgorithm, manifests};
 
 use super::args::{DeduplicateArgs, EncodingBytes, Wanted};
+use scorer::ingest::{Form, is_json_name};
 use scorer::paillier::PublicKey;
 use scorer::plan::{ResultFormat, ResultType, Source};
 use scorer::solve::Solver;
@@ -42,8 +43,7 @@ pub(super) struct PartyFiles {
 impl Request {
     /// What a project and a run in one file ask for.
     pub fn of_manifests(file: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let text = manifests_of(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let (project, run) =
             manifests::read(&text).with_context(|| format!("{} cannot be used", file.display()))?;
         Self::of_resources(&project, &run, file.parent().unwrap_or(Path::new(".")))
@@ -97,7 +97,8 @@ impl Request {
         for file in [Some(encodings), args.blocks.as_ref()].into_iter().flatten() {
             File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
         }
-        let is_json = encodings.extension().is_some_and(|extension| extension == "json");
+        let is_json = is_json_name(&text(encodings)?)
+            .with_context(|| format!("{} cannot be used", encodings.display()))?;
         if !is_json && args.bits.is_none() {
             bail!("{} holds raw encodings, whose size must be known: give --bits", encodings.display());
         }
@@ -153,6 +154,16 @@ fn solver(solver: &crds::Solver) -> Solver {
             Solver::optimal(solver.max_component_records.and_then(|most| u32::try_from(most).ok()))
         }
     }
+}
+
+/// The text of a file of manifests, without the byte order mark that some editors begin it with.
+fn manifests_of(file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file)?;
+    if let Some(form @ (Form::Utf16 | Form::Utf32)) = Form::of_document(&bytes) {
+        bail!("{form}");
+    }
+    let text = String::from_utf8(bytes).context("it is no text in UTF-8")?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 fn text(path: &Path) -> Result<String> {

@@ -48,7 +48,7 @@ impl StoreArgs {
             return Store::in_directory(directory);
         }
         let settings = self.s3_settings()?;
-        Ok(Store { backend: Backend::S3(Arc::new(S3Store::new(settings).await?)) })
+        Ok(Store { backend: Backend::S3(Arc::new(S3Store::new(settings).await?)), discards: false })
     }
 
     fn s3_settings(&self) -> Result<S3Settings, StoreError> {

@@ -58,6 +58,12 @@ pub enum StoreError {
         /// The object's key.
         key: String,
     },
+    /// The bytes of an object are not those that were written.
+    #[error("the object \"{key}\" in the store is not the one that was written: its content has changed")]
+    Changed {
+        /// The object's key.
+        key: String,
+    },
     /// An object's bytes ended early.
     #[error("the object \"{key}\" ended after {got} of {expected} bytes")]
     Truncated {

@@ -43,6 +43,8 @@ use s3::S3Store;
 #[derive(Clone)]
 pub struct Store {
     backend: Backend,
+    /// Whether what is written is hashed and counted, and not kept.
+    discards: bool,
 }
 
 #[derive(Clone)]
@@ -81,7 +83,7 @@ impl Store {
     /// # Errors
     /// Fails when the directory cannot be made.
     pub fn in_directory(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        Ok(Self { backend: Backend::Dir(Arc::new(DirStore::new(root.into())?)) })
+        Ok(Self { backend: Backend::Dir(Arc::new(DirStore::new(root.into())?)), discards: false })
     }
 
     /// The same store, for work that is costly to do again: each request, and each part of an object, waits for a store that
@@ -90,9 +92,30 @@ impl Store {
     #[must_use]
     pub fn patient(&self, limit: Duration) -> Self {
         match &self.backend {
-            Backend::S3(s3) if !limit.is_zero() => Self { backend: Backend::S3(Arc::new(s3.patient(limit))) },
+            Backend::S3(s3) if !limit.is_zero() => {
+                Self { backend: Backend::S3(Arc::new(s3.patient(limit))), discards: self.discards }
+            }
             _ => self.clone(),
         }
+    }
+
+    /// The same store, with at most so many parts of [`FIRST_PART_BYTES`] on their way at once, of all objects that are written:
+    /// it bounds the memory that they take in all.
+    #[must_use]
+    pub fn with_parts_at_once(&self, parts: usize) -> Self {
+        match &self.backend {
+            Backend::S3(s3) => {
+                Self { backend: Backend::S3(Arc::new(s3.with_parts_at_once(parts))), discards: self.discards }
+            }
+            Backend::Dir(_) => self.clone(),
+        }
+    }
+
+    /// The same store to read from. What [`Store::writer`] writes to it is hashed and counted, but not kept; and no object is
+    /// deleted by [`Store::delete`]: to learn of data whether it is what is there already.
+    #[must_use]
+    pub fn discarding(&self) -> Self {
+        Self { discards: true, ..self.clone() }
     }
 
     fn is_patient(&self) -> bool {
@@ -198,6 +221,7 @@ impl Store {
     pub async fn writer(&self, key: &str) -> Result<ObjectWriter, StoreError> {
         key::check(key)?;
         match &self.backend {
+            _ if self.discards => Ok(ObjectWriter::discarding(key)),
             Backend::S3(s3) => Ok(ObjectWriter::s3(Arc::clone(s3), key)),
             Backend::Dir(dir) => ObjectWriter::dir(dir, key).await,
         }
@@ -221,6 +245,7 @@ impl Store {
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
         key::check(key)?;
         match &self.backend {
+            _ if self.discards => Ok(()),
             Backend::S3(s3) => s3.delete(key).await,
             Backend::Dir(dir) => dir.delete(key).await,
         }

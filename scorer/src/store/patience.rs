@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::StoreError;
 
@@ -27,10 +27,17 @@ pub(super) struct Patience {
 #[derive(Debug, Default)]
 struct Waits {
     requests: usize,
-    since: Option<Instant>,
+    since: Option<(Instant, SystemTime)>,
     /// What is wrong, and what is waited for.
     trouble: Option<(String, &'static str)>,
     logged: Option<Instant>,
+}
+
+impl Waits {
+    /// For how long there has been waiting.
+    fn seconds(&self) -> u64 {
+        self.since.map_or(0, |(since, _)| since.elapsed().as_secs())
+    }
 }
 
 /// For how long an error is waited for.
@@ -94,11 +101,12 @@ impl Patience {
         }
     }
 
-    /// What is waited for, and since when; None when nothing is.
+    /// What is waited for, and since when; None when nothing is. It stays the same for as long as the same is waited for:
+    /// whoever writes it down does so once.
     pub fn waiting(&self) -> Option<String> {
         let waits = lock(&self.waits);
         let (trouble, until) = waits.trouble.as_ref()?;
-        let since = shown(waits.since?.elapsed());
+        let since = time_of_day(waits.since?.1);
         Some(format!("{trouble}; the pod waits since {since} and goes on when {until}"))
     }
 }
@@ -114,7 +122,7 @@ impl Waiting {
         let since = Instant::now();
         let mut waits = lock(&patience.waits);
         waits.requests += 1;
-        waits.since.get_or_insert(since);
+        waits.since.get_or_insert((since, SystemTime::now()));
         Self { waits: Arc::clone(&patience.waits), since }
     }
 
@@ -123,7 +131,7 @@ impl Waiting {
         waits.trouble = Some(trouble(error));
         if waits.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
             waits.logged = Some(Instant::now());
-            let seconds = waits.since.map_or(0, |since| since.elapsed().as_secs());
+            let seconds = waits.seconds();
             tracing::warn!(%error, seconds, "waiting for the object store");
         }
     }
@@ -134,7 +142,7 @@ impl Drop for Waiting {
         let mut waits = lock(&self.waits);
         waits.requests -= 1;
         if waits.requests == 0 {
-            let seconds = waits.since.map_or(0, |since| since.elapsed().as_secs());
+            let seconds = waits.seconds();
             tracing::info!(seconds, "no longer waiting for the object store");
             *waits = Waits::default();
         }
@@ -163,12 +171,10 @@ fn trouble(error: &StoreError) -> (String, &'static str) {
     }
 }
 
-fn shown(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-    }
+/// Patience ends within a day, so that the time of day is enough.
+fn time_of_day(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() % 86_400;
+    format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 #[cfg(test)]
@@ -196,7 +202,7 @@ mod tests {
             }
         });
         let seen = done.await.unwrap().unwrap();
-        assert!(seen.contains("no space left") && seen.contains("the pod waits since 0 s"), "{seen}");
+        assert!(seen.contains("no space left") && seen.contains("the pod waits since "), "{seen}");
         assert_eq!((attempts, patience.waiting()), (3, None));
     }
 
@@ -230,11 +236,25 @@ mod tests {
         let waiting = Waiting::begin(&patience);
         assert_eq!(patience.waiting(), None);
         waiting.tell(&away());
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * 20_000 + 7_265);
+        lock(&patience.waits).since = Some((Instant::now(), at));
         let told = patience.waiting().unwrap();
-        let expected = "the object store is not available (Connection refused (os error 111)); the pod waits since 0 s and \
-                        goes on when it answers";
+        let expected = "the object store is not available (Connection refused (os error 111)); the pod waits since 02:01:05 \
+                        UTC and goes on when it answers";
         assert_eq!(told, expected);
-        let times = [5, 119, 120, 7199, 7200 + 65].map(|seconds| shown(Duration::from_secs(seconds)));
-        assert_eq!(times, ["5 s", "119 s", "2 min", "119 min", "2 h 1 min"]);
+    }
+
+    #[test]
+    fn the_sentence_stays_the_same_while_the_same_is_waited_for() {
+        let patience = Patience::new(Duration::from_secs(600));
+        let first = Waiting::begin(&patience);
+        first.tell(&away());
+        lock(&patience.waits).since =
+            Some((Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(86_399)));
+        let told = patience.waiting();
+        let second = Waiting::begin(&patience);
+        second.tell(&away());
+        assert!(told.as_ref().is_some_and(|told| told.contains("since 23:59:59 UTC")), "{told:?}");
+        assert_eq!(patience.waiting(), told);
     }
 }

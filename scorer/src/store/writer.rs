@@ -35,6 +35,7 @@ pub struct ObjectWriter {
 enum Sink {
     S3(S3Upload),
     Dir { file: FileWriter, partial: tempfile::TempPath, path: PathBuf },
+    Nowhere,
 }
 
 impl ObjectWriter {
@@ -45,6 +46,10 @@ impl ObjectWriter {
     pub(super) async fn dir(store: &DirStore, key: &str) -> Result<Self, StoreError> {
         let (file, partial) = store.start(key).await?.into_parts();
         Ok(Self::new(key, Sink::Dir { file: FileWriter::new(file), partial, path: store.path(key) }))
+    }
+
+    pub(super) fn discarding(key: &str) -> Self {
+        Self::new(key, Sink::Nowhere)
     }
 
     fn new(key: &str, sink: Sink) -> Self {
@@ -71,6 +76,7 @@ impl ObjectWriter {
         match &mut self.sink {
             Sink::S3(upload) => upload.write(data).await,
             Sink::Dir { file, .. } => file.write(data).await.map_err(writing(&self.key)),
+            Sink::Nowhere => Ok(()),
         }
     }
 
@@ -89,6 +95,7 @@ impl ObjectWriter {
                 });
                 joined(persisted.await).map_err(writing(&self.key))?;
             }
+            Sink::Nowhere => {}
         }
         Ok(Written { bytes: self.bytes, blake3: self.hash.hex() })
     }

@@ -31,7 +31,13 @@ async fn link(
         let answer = service.upload(&project, party, body).await?.expect(201);
         assert_eq!(answer["message"], "Updated");
         assert_token(&answer["receipt_token"]);
-        service.upload(&project, party, body).await?.expect(403);
+        // the same once more is the same contribution; other data is not taken
+        assert_eq!(service.upload(&project, party, body).await?.expect(201), answer);
+        let other = match blocking {
+            true => json!({"clknblocks": [[ONE, "other"]]}),
+            false => json!({"clks": [ONE, ONE, ONE, ONE]}),
+        };
+        service.upload(&project, party, &other).await?.expect(403);
     }
     let run = service.create_run(&project, threshold).await?;
     let status = completed(service, &project, &run).await?;
@@ -128,7 +134,7 @@ async fn binary_uploads_are_as_long_as_announced(service: &Service) -> Story {
     }
     let answer = service.post_binary(&project, 0, ["2", "8"], vec![1; 16]).await?.expect(201);
     assert_eq!(answer["message"], "Updated");
-    service.post_binary(&project, 0, ["2", "8"], vec![1; 16]).await?.expect(403);
+    service.post_binary(&project, 0, ["2", "8"], vec![2; 16]).await?.expect(403);
     Ok(())
 }
 

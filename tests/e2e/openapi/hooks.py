@@ -39,14 +39,17 @@ SEEN = collections.Counter()
 # Valid by the schema, and refused all the same: most are rules between two parts of a request. A number such as 2.0 is
 # an integer to schemas; but blocks are compared as text, and there it is not the same as 2.
 RULES = {
-    "create_project": "more than 2 are possible with result_type groups only|public_key|paillier_context",
-    "create_run": "from_run|solver|additional_results",
+    "create_project": "permutations are for exactly 2 parties|public_key|paillier_context|webhook_url|_seconds is [0-9]+; it must be 0, or",
+    "list_projects": "cursor is not one",
+    "list_runs": "cursor is not one",
+    "create_run": "from_run|solver|additional_results|_seconds is [0-9]+; it must be 0, or",
+    "rotate_tokens": "there is no party",
     "upload_json": "indices must run from 0 without gaps|there are blocks of record|is not in the store"
     "|a block id must be a string or an integer, not a fraction",
     "run_result": "ends before this range begins",
     "run_similarity_scores": "ends before this range begins",
     "run_result_file": "ends before this range begins",
-    "upload_binary": "the data ends after|the data is longer than",
+    "upload_binary": "the data ends after|the data is longer than|asks for encodings of",
 }
 # Answered with 500 by contract.
 FAULTS = {"create_run": "a party's data cannot be linked"}
@@ -58,6 +61,9 @@ CODINGS = ("", "identity", "gzip", "x-gzip")
 def before_load_schema(context, raw_schema):
     """Has requests go to projects and runs that are there. Links lead to those that schemathesis itself has made; of
     projects and runs, these alone are ever deleted."""
+    # resumable uploads are a conversation in headers, which chance does not hold: their own clients try them
+    for path in [path for path in raw_schema["paths"] if "/uploads" in path]:
+        del raw_schema["paths"][path]
     for path in raw_schema["paths"].values():
         for operation in path.values():
             if isinstance(operation, dict) and not operation["operationId"].startswith("delete_"):
@@ -98,7 +104,10 @@ class Tokens:
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Has the headers of a body fit it, which chance does not."""
+    """Has the headers of a body fit it, which chance does not; and nobody wait for long."""
+    if case.query and case.operation.definition.raw["operationId"] == "run_status":
+        if str(case.query.get("wait", "")) in map(str, range(61)):
+            case.query["wait"] = "1"
     if isinstance(case.body, NotSet):
         return
     body = getattr(case.body, "data", case.body)
@@ -154,7 +163,8 @@ SESSION = requests.Session()
 def tokens_are_judged(ctx, response, case):
     """Where a token let a request through, none is 400, and any other 403: never 401 or 404."""
     raw = case.operation.definition.raw
-    if not raw.get("security") or not 200 <= response.status_code < 300 or raw["operationId"] in JUDGED:
+    # where a token may be left out, none is judged
+    if not raw.get("security") or {} in raw["security"] or not 200 <= response.status_code < 300 or raw["operationId"] in JUDGED:
         return
     token = response.request.headers["Authorization"]
     for other, expected in ((None, 400), ("", 403), ("0" * 48, 403), (f"Bearer {token}", 403), (token[:-1], 403)):

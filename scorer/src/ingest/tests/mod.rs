@@ -73,6 +73,7 @@ const PLAIN: Expectations = Expectations {
     blocking: false,
     encoding_bytes: None,
     limits: Limits { min_encoding_bytes: 8, max_encoding_bytes: 1024, max_records: 1000 },
+    memory: None,
 };
 const BLOCKING: Expectations = Expectations { blocking: true, ..PLAIN };
 
@@ -164,7 +165,7 @@ fn what_is_wrong_is_said_with_its_place() {
             "more than one of the keys",
         ),
         (r#"{"clks": ["$1"], "encodings": ["$1"]}"#, PLAIN, FailureReason::MalformedJson, "more than one"),
-        (r#"{"clks": ["$1"], "note": 1}"#, PLAIN, FailureReason::MalformedJson, "\"note\""),
+        (r#"{"clk": ["$1"]}"#, PLAIN, FailureReason::MalformedJson, "it has \"clk\""),
         (r#"{"clks": []}"#, PLAIN, FailureReason::EmptyData, "no encodings"),
         (r#"{"encodings": {}}"#, PLAIN, FailureReason::EmptyData, "no encodings"),
         (r#"{"clks": ["$1", "a!b="]}"#, PLAIN, FailureReason::InvalidBase64, "record 1"),
@@ -258,6 +259,117 @@ fn what_is_wrong_is_said_with_its_place() {
         assert_eq!(failure.reason, reason, "{template}: {failure}");
         assert!(failure.message.contains(message), "{template}: {failure}");
     }
+}
+
+#[test]
+fn keys_that_mean_nothing_are_ignored_and_told() {
+    for (template, told) in [
+        (
+            r#"{"meta": {"a": [1, {"b": null}, true, "x"]}, "clks": ["$1"]}"#,
+            "the key \"meta\" of the document was",
+        ),
+        (
+            r#"{"clks": ["$1"], "note": 1, "é\n": "x"}"#,
+            "the keys \"note\", \"\\u{e9}\\n\" of the document were",
+        ),
+        (
+            r#"{"a": 1, "b": 2, "c": 3, "clks": ["$1"], "d": 4, "e": 5, "f": 6, "a": 7}"#,
+            "\"a\", \"b\", \"c\", \"d\", \"e\" and 2 more",
+        ),
+        (r#"{"clks": ["$1"]}"#, ""),
+    ] {
+        let (contribution, stored) = take_in(&document(template), 7, PLAIN).unwrap();
+        assert_eq!(stored.encodings, [1; 8], "{template}");
+        let warning = contribution.warning.unwrap_or_default();
+        assert!(warning.contains(told) && warning.is_empty() == told.is_empty(), "{template}: {warning}");
+        assert!(warning.is_ascii(), "{warning}");
+    }
+    let long = format!(r#"{{"{}": 1, "clks": ["{}"]}}"#, "k".repeat(10_000), encoding(1));
+    let warning = take_in(long.as_bytes(), 1000, PLAIN).unwrap().0.warning.unwrap();
+    assert!(warning.contains("kkk\"...") && warning.len() < 250, "{warning}");
+    // in what is ignored, too, a document must be well-formed and of a depth that costs no memory
+    for template in
+        [r#"{"clks": ["$1"], "meta": {"a": }}"#.to_owned(), format!(r#"{{"meta": {}"#, "[".repeat(1000))]
+    {
+        assert!(matches!(bad(&template, PLAIN), IngestError::Malformed(_)), "{template}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over_and_utf_16_is_refused_by_name() {
+    let text = String::from_utf8(document(r#"{"clks": ["$1", "$2"]}"#)).unwrap();
+    for chunk in [1, 2, 1000] {
+        let (_, stored) = take_in(format!("\u{feff}{text}").as_bytes(), chunk, PLAIN).unwrap();
+        assert_eq!(stored.encodings, [[1; 8], [2; 8]].concat());
+        for (mark, bytes) in [
+            ("\u{feff}", u16::to_le_bytes as fn(u16) -> [u8; 2]),
+            ("\u{feff}", u16::to_be_bytes),
+            ("", u16::to_le_bytes),
+        ] {
+            let utf_16: Vec<u8> = format!("{mark}{text}").encode_utf16().flat_map(bytes).collect();
+            let failure = Failure::from(take_in(&utf_16, chunk, PLAIN).unwrap_err());
+            assert_eq!(failure.reason, FailureReason::MalformedJson);
+            assert!(failure.message.contains("UTF-16"), "{failure}");
+        }
+    }
+    // only at the beginning
+    assert!(take_in(format!("{text}\u{feff}").as_bytes(), 7, PLAIN).is_err());
+}
+
+/// Beginnings of packed data, with the program that writes them so.
+const PACKED: [(&str, &[u8]); 5] = [
+    ("gzip", b"\x1f\x8b\x08\x10\x00\x00\x00\x00\x00\x03"),
+    ("zip", b"PK\x03\x04\x14\x00\x00\x00\x08\x00"),
+    ("zstd", b"\x28\xb5\x2f\xfd\x04\x58\xa1\x00"),
+    ("xz", b"\xfd7zXZ\x00\x00\x04\xe6\xd6"),
+    ("bzip2", b"BZh91AY&SY\x00\x11"),
+];
+
+#[test]
+fn packed_data_is_refused_by_name_whatever_its_size() {
+    for (by, head) in PACKED {
+        for size in [16, 64, 8 * 1000] {
+            let packed = [head, &vec![0xa5; size - head.len()]].concat();
+            let records = Some(packed.len() as u64 / 8);
+            for error in [
+                raw(&packed, records, 8, PLAIN).unwrap_err(),
+                raw(&packed, None, 8, PLAIN).unwrap_err(),
+                take_in(&packed, 5, PLAIN).unwrap_err(),
+            ] {
+                assert!(error.to_string().contains(&format!("packed ({by})")), "{error}");
+                assert_eq!(error.reason(), FailureReason::UnsupportedForm);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_document_is_never_taken_for_raw_encodings() {
+    let mut text = document(r#"{"clks": ["$1", "$2", "$3"]}"#);
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let error = raw(&text, None, 8, PLAIN).unwrap_err();
+    assert!(matches!(error, IngestError::Form(Form::Json)), "{error}");
+}
+
+#[test]
+fn shorter_encodings_of_an_announced_document_are_filled_up_with_zeros() {
+    let padded = |text: &str, bytes| {
+        let expected = Expectations { encoding_bytes: Some(bytes), ..PLAIN };
+        let mut document = Document::new(Shape::EncodingsOnly { padded_to: Some(bytes) }, &expected);
+        document.feed(text.as_bytes()).unwrap();
+        let counted = document.end()?;
+        Ok::<_, IngestError>((counted.records, document.output().encodings.clone()))
+    };
+    let (short, whole) = (base64(&[1; 5]), encoding(2));
+    for text in [
+        format!(r#"{{"clks": ["{short}", "{whole}", ""]}}"#),
+        format!(r#"{{"encodings": {{"1": "{whole}", "0": "{short}", "2": ""}}}}"#),
+    ] {
+        let expected = [&[1, 1, 1, 1, 1, 0, 0, 0][..], &[2; 8], &[0; 8]].concat();
+        assert_eq!(padded(&text, 8).unwrap(), (3, expected), "{text}");
+    }
+    let longer = padded(&format!(r#"{{"clks": ["{whole}", "{}"]}}"#, base64(&[1; 9])), 8).unwrap_err();
+    assert!(matches!(&longer, IngestError::EncodingSize(why) if why.contains("record 1")), "{longer}");
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn the_drawing_never_changes() {
     assert_eq!(text(&|out| permutations.write_mask(out).unwrap()), r#"{"mask":[1,0,1,0]}"#);
     assert_eq!(
         text(&|out| permutations.write_permutation(0, out).unwrap()),
-        r#"{"permutation":[2,0,5,4,3,1],"rows":6}"#
+        r#"{"permutation":[2,0,5,4,3,1],"rows":4}"#,
+        "for both parties the length of the mask"
     );
     assert_eq!(
         text(&|out| permutations.write_permutation(1, out).unwrap()),

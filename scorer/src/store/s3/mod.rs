@@ -20,6 +20,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use super::patience::Patience;
 use super::{ObjectInfo, S3Place, StoreError};
@@ -35,6 +36,8 @@ pub(super) struct S3Store {
     settings: S3Settings,
     /// Without it a request is tried again as the client does it, for some seconds.
     patience: Option<Patience>,
+    /// Places for parts on their way, of all objects that are written.
+    parts_at_once: Arc<Semaphore>,
     /// Whether the store has refused to delete many objects at once.
     deletes_singly: Arc<AtomicBool>,
 }
@@ -42,7 +45,13 @@ pub(super) struct S3Store {
 impl S3Store {
     pub async fn new(settings: S3Settings) -> Result<Self, StoreError> {
         let client = client::connect(&settings).await?;
-        Ok(Self { client, settings, patience: None, deletes_singly: Arc::default() })
+        Ok(Self {
+            client,
+            settings,
+            patience: None,
+            parts_at_once: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            deletes_singly: Arc::default(),
+        })
     }
 
     /// The same, with patience in place of the client's own attempts.
@@ -52,6 +61,18 @@ impl S3Store {
             client: Client::from_conf(config),
             settings: self.settings.clone(),
             patience: Some(Patience::new(limit)),
+            parts_at_once: Arc::clone(&self.parts_at_once),
+            deletes_singly: Arc::clone(&self.deletes_singly),
+        }
+    }
+
+    /// The same, with so many parts on their way at once, of all objects that are written.
+    pub fn with_parts_at_once(&self, parts: usize) -> Self {
+        Self {
+            client: self.client.clone(),
+            settings: self.settings.clone(),
+            patience: self.patience.clone(),
+            parts_at_once: Arc::new(Semaphore::new(parts)),
             deletes_singly: Arc::clone(&self.deletes_singly),
         }
     }

@@ -109,10 +109,16 @@ impl Parts {
         while self.in_flight.len() >= PARTS_IN_FLIGHT {
             self.wait_for_one().await?;
         }
+        // never closed
+        let place = Arc::clone(&self.store.parts_at_once).acquire_owned().await.ok();
         self.sent += 1;
         let number = i32::try_from(self.sent).unwrap_or(i32::MAX);
         let (store, key, id) = (Arc::clone(&self.store), self.key.clone(), self.id.clone());
-        self.in_flight.spawn(async move { store.put_part(&key, &id, number, content).await });
+        self.in_flight.spawn(async move {
+            let put = store.put_part(&key, &id, number, content).await;
+            drop(place);
+            put
+        });
         Ok(())
     }
 
